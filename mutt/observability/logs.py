@@ -1,0 +1,74 @@
+"""One shape for all log lines: plain text, or one JSON object a line when LOG_JSON_ENABLED is true.
+
+Libraries that log through the standard library (gunicorn among them) come out in the same shape.
+"""
+
+import logging
+import sys
+from typing import Any
+
+import structlog
+
+from mutt import API_VERSION
+from mutt.settings import GeneralSettings
+
+
+def configure(settings: GeneralSettings, service: str) -> None:
+    """Sends every log line of this process to standard output. Call once, before the first line."""
+
+    def add_identity(_logger: Any, _method: str, event: structlog.typing.EventDict) -> structlog.typing.EventDict:
+        return {**event, "service": service, "version": API_VERSION, "pod_name": settings.pod}
+
+    shared: list[structlog.typing.Processor] = [
+        structlog.contextvars.merge_contextvars,
+        structlog.stdlib.add_log_level,
+        structlog.stdlib.add_logger_name,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+        structlog.processors.CallsiteParameterAdder(
+            {
+                structlog.processors.CallsiteParameter.MODULE,
+                structlog.processors.CallsiteParameter.FUNC_NAME,
+                structlog.processors.CallsiteParameter.LINENO,
+            }
+        ),
+        _guide_names,
+        add_identity,
+    ]
+    renderer: list[structlog.typing.Processor]
+    if settings.log_json:
+        shared.append(structlog.processors.format_exc_info)
+        renderer = [structlog.processors.EventRenamer("message"), structlog.processors.JSONRenderer()]
+    else:
+        renderer = [_without_details, structlog.dev.ConsoleRenderer(colors=False, pad_event_to=0)]
+    structlog.configure(
+        processors=[*shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
+        logger_factory=structlog.stdlib.LoggerFactory(),
+        wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelNamesMapping()[settings.log_level]),
+        cache_logger_on_first_use=True,
+    )
+    handler = logging.StreamHandler(sys.stdout)
+    handler.setFormatter(
+        structlog.stdlib.ProcessorFormatter(
+            foreign_pre_chain=shared, processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *renderer]
+        )
+    )
+    root = logging.getLogger()
+    root.handlers[:] = [handler]
+    root.setLevel(settings.log_level)
+    # Their INFO lines are about single connections and requests.
+    for chatty in ("urllib3", "hvac"):
+        logging.getLogger(chatty).setLevel(logging.WARNING)
+
+
+def _guide_names(_logger: Any, _method: str, event: structlog.typing.EventDict) -> structlog.typing.EventDict:
+    event["level"] = str(event.get("level", "info")).upper()
+    event["function"] = event.pop("func_name", None)
+    event["line"] = event.pop("lineno", None)
+    return event
+
+
+def _without_details(_logger: Any, _method: str, event: structlog.typing.EventDict) -> structlog.typing.EventDict:
+    """A person reading plain text does not need what is the same on every line."""
+    for name in ("module", "function", "line", "version", "pod_name"):
+        event.pop(name, None)
+    return event

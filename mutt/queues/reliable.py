@@ -1,0 +1,225 @@
+"""The reliable queue: CLAIM a batch, work on it, SETTLE it. Nothing is lost when a process dies in between.
+
+A claimed batch lies in a list of its own, named for the process and the batch. While the process lives its heartbeat
+is the lease of all its batches; when it stops, another process's janitor gives the messages back. A batch is settled
+once: whoever comes second is FENCED and does nothing. See docs/reliability.md.
+"""
+
+import itertools
+import os
+import secrets
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from enum import StrEnum
+from typing import Any
+
+import redis
+
+from mutt.errors import Reason
+from mutt.events import dead_letter
+from mutt.redisdb import keys, scripts
+from mutt.redisdb.client import outages, translate
+
+MOST_RETURNS = 3
+"""A message that was alone in its batch and still killed its worker is buried at the third return."""
+
+DONE_MARKER_MS = 600_000
+"""A lost SETTLE reply is asked for again within seconds; ten minutes outlast any outage we would still settle after."""
+
+
+@dataclass(frozen=True, slots=True)
+class QueueNames:
+    """The Redis names of one queue and of those who work on it."""
+
+    service: str
+    queue: str
+    dead_letters: str
+    processing_prefix: str
+    heartbeat_prefix: str
+
+    @property
+    def attempts(self) -> str:
+        return keys.attempts(self.processing_prefix)
+
+    @property
+    def retry(self) -> str:
+        return keys.retry(self.service)
+
+
+class Settled(StrEnum):
+    """How SETTLE ended."""
+
+    SETTLED = "SETTLED"
+    ALREADY = "ALREADY"
+    FENCED = "FENCED"
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Messages that are ours until they are settled or our lease ends. ``messages`` are oldest first."""
+
+    id: str
+    messages: list[bytes]
+
+
+@dataclass(slots=True)
+class Settlement:
+    """What follows from a batch, done together with ending it: all of it or nothing."""
+
+    _keys: list[str] = field(default_factory=list)
+    _steps: list[Any] = field(default_factory=list)
+
+    def push(self, queue: str, messages: Sequence[bytes]) -> None:
+        """New messages for a queue or a dead-letter list."""
+        if messages:
+            self._steps += ["push", self._key(queue), len(messages), *messages]
+
+    def give_back(self, queue: str, messages: Sequence[bytes]) -> None:
+        """Messages to the old end of the queue they came from, in their order (oldest first)."""
+        if messages:
+            self._steps += ["return", self._key(queue), len(messages), *messages]
+
+    def delay(self, retry_set: str, messages: Sequence[tuple[float, bytes]]) -> None:
+        """(seconds to wait, message) for messages that shall be tried again later."""
+        if messages:
+            self._steps += ["delay", self._key(retry_set), len(messages)]
+            for seconds, message in messages:
+                self._steps += [round(seconds * 1000), message]
+
+    def add(self, counter: str, amount: int) -> None:
+        if amount:
+            self._steps += ["add", self._key(counter), amount]
+
+    def unhandled(self, counts: "UnhandledCounts") -> None:
+        """Counters of unmatched events and the meta-alerts they raise."""
+        if not counts.patterns:
+            return
+        self._steps += ["unhandled", self._key(counts.other), self._key(counts.index), self._key(counts.alert_queue)]
+        self._steps += [counts.threshold, counts.expiry_seconds * 1000, counts.most_patterns, *counts.other_alert]
+        self._steps.append(len(counts.patterns))
+        for key, amount, alert in counts.patterns:
+            self._steps += [self._key(key), amount, *alert]
+
+    def _key(self, name: str) -> int:
+        """The number by which the script knows the key: the three of the batch come first."""
+        if name not in self._keys:
+            self._keys.append(name)
+        return self._keys.index(name) + 4
+
+
+@dataclass(frozen=True, slots=True)
+class UnhandledCounts:
+    """Unmatched events of one batch, by pattern.
+
+    ``patterns`` holds (counter key, events, meta-alert); a meta-alert is its JSON in two halves between which SETTLE
+    writes the count, because only Redis knows it.
+    """
+
+    other: str
+    index: str
+    alert_queue: str
+    threshold: int
+    expiry_seconds: int
+    most_patterns: int
+    other_alert: tuple[bytes, bytes]
+    patterns: list[tuple[str, int, tuple[bytes, bytes]]]
+
+
+class ReliableQueue:
+    """One process's view of a queue. ``lease_seconds`` is how long it may be silent before its batches are taken."""
+
+    def __init__(self, client: redis.Redis, names: QueueNames, pod: str, lease_seconds: float) -> None:
+        self.client = client
+        self.names = names
+        # A restarted worker must not keep its dead predecessor's batches alive: every start has a name of its own.
+        self.pod = f"{pod.replace(':', '_')}-{os.getpid()}-{secrets.token_hex(4)}"
+        self.lease_ms = round(lease_seconds * 1000)
+        self._batch_numbers = itertools.count(1)
+
+    @property
+    def heartbeat_key(self) -> str:
+        return keys.heartbeat(self.names.heartbeat_prefix, self.pod)
+
+    def new_batch_id(self) -> str:
+        return str(next(self._batch_numbers))
+
+    def wait(self, seconds: float) -> bool:
+        """True as soon as the queue holds a message, False after ``seconds`` without one. Raises OutageError."""
+        queue = self.names.queue
+        with outages():
+            # Moving the oldest message from the right end to the right end changes nothing, and it blocks until
+            # there is one.
+            try:
+                return self.client.execute_command("BLMOVE", queue, queue, "RIGHT", "RIGHT", seconds) is not None
+            except redis.RedisError as error:
+                # At maxmemory Redis refuses even that; the queue must drain all the same.
+                if translate(error).reason is not Reason.REDIS_FULL:
+                    raise
+                return bool(self.client.llen(queue))
+
+    def claim(self, batch_id: str, most: int) -> Batch:
+        """Up to ``most`` messages, now ours; none when the queue is empty. Asked again it is the same batch."""
+        messages = scripts.CLAIM.run(
+            self.client,
+            [self._processing(batch_id), self.names.queue, self.heartbeat_key, self.names.attempts],
+            [most, self.lease_ms],
+        )
+        return Batch(batch_id, messages)
+
+    def settle(self, batch: Batch, settlement: Settlement) -> Settled:
+        """Ends the batch and does what follows from it. May be repeated until an answer comes. Raises OutageError."""
+        own = [
+            self._processing(batch.id),
+            keys.done(self.names.processing_prefix, self.pod, batch.id),
+            self.names.attempts,
+        ]
+        answer = scripts.SETTLE.run(self.client, own + settlement._keys, [DONE_MARKER_MS, *settlement._steps])
+        return Settled(answer.decode())
+
+    def release(self, batch: Batch) -> Settled:
+        """Gives the batch back untouched, as a worker that stops does."""
+        settlement = Settlement()
+        settlement.give_back(self.names.queue, batch.messages)
+        return self.settle(batch, settlement)
+
+    def abandon(self, batch: Batch) -> None:
+        """Gives the batch back as if we had died over it: its messages' returns are counted. Raises OutageError."""
+        # The name of a heartbeat that nobody has: our own lives on, and the janitor would leave the batch to us.
+        self.give_back_if_dead(self._processing(batch.id), self.heartbeat_key + ":none")
+
+    def give_back_if_dead(self, batch_key: str, heartbeat_key: str) -> tuple[int, int]:
+        """JANITOR: (messages given back, messages buried); none while the heartbeat lives. Raises OutageError."""
+        head, tail = _obituary(self.names.service)
+        returned, buried = scripts.JANITOR.run(
+            self.client,
+            [batch_key, heartbeat_key, self.names.queue, self.names.attempts, self.names.dead_letters],
+            [MOST_RETURNS, head, tail],
+        )
+        return returned, buried
+
+    def forget_heartbeat(self) -> None:
+        """Ends our lease: what we leave behind goes to others at their next sweep. Raises OutageError."""
+        with outages():
+            self.client.delete(self.heartbeat_key)
+
+    def beat(self) -> None:
+        """Renews the lease of all our batches. Raises OutageError."""
+        scripts.HEARTBEAT.run(self.client, [self.heartbeat_key], [self.lease_ms])
+
+    def depth(self) -> int:
+        with outages():
+            return int(self.client.llen(self.names.queue))
+
+    def _processing(self, batch_id: str) -> str:
+        return keys.processing(self.names.processing_prefix, self.pod, batch_id)
+
+
+def _obituary(service: str) -> tuple[bytes, bytes]:
+    """What stands before and after the message in the dead letter that the script writes."""
+    mark = b'"@"'
+    sentence = f"handed out alone, it was still in hand when its worker died or failed, {MOST_RETURNS} times"
+    now = datetime.now(UTC)
+    record = dead_letter.bury(mark, Reason.KILLED_ITS_WORKER, sentence, service, now, attempts=MOST_RETURNS)
+    head, _, tail = record.partition(mark)
+    return head, tail

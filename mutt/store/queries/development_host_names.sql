@@ -1,0 +1,3 @@
+-- Every development host.
+SELECT hostname
+FROM development_hosts

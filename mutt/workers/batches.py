@@ -1,0 +1,105 @@
+"""The loop of the two workers that live on a queue: claim a batch, process it, settle it."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
+
+import gevent
+import structlog
+from gevent.lock import BoundedSemaphore
+
+from mutt.errors import OutageError
+from mutt.observability.metrics import WorkerMetrics
+from mutt.queues.reliable import Batch, ReliableQueue, Settled, Settlement
+from mutt.workers.lifecycle import Pace, StoppingError
+
+log = structlog.get_logger(__name__)
+
+SETTLE_GRACE_SECONDS = 5.0
+"""How long a worker that was told to stop still tries to settle; later it is the janitor's."""
+
+
+class BatchWorker(ABC):
+    """Lanes that claim, process and settle batches of one queue; one lane claims while others process."""
+
+    def __init__(
+        self, queue: ReliableQueue, pace: Pace, metrics: WorkerMetrics, lanes: int, wait_seconds: float
+    ) -> None:
+        self.queue = queue
+        self.queues: Sequence[ReliableQueue] = (queue,)
+        self.pace = pace
+        self.metrics = metrics
+        self.waiting: set[gevent.Greenlet] = set()
+        self._lanes = lanes
+        self._wait_seconds = wait_seconds
+        self._one_claims = BoundedSemaphore(1)
+
+    @abstractmethod
+    def process(self, batch: Batch) -> Settlement:
+        """What follows from the batch. Raises StoppingError when told to stop before that is known."""
+
+    @abstractmethod
+    def claim_batch(self) -> Batch | None:
+        """The next batch, from a queue that is known to hold messages; None when there is none after all."""
+
+    def prepare(self) -> None:
+        """Whatever must be there before the first batch is claimed."""
+
+    def reload(self) -> None:
+        """Whatever SIGHUP asks for."""
+
+    def loops(self) -> Sequence[Callable[[], None]]:
+        return [self.run] * self._lanes
+
+    def run(self) -> None:
+        """One lane."""
+        while not self.pace.stopping.is_set():
+            if batch := self.claim():
+                self.work_on(batch)
+
+    def claim(self) -> Batch | None:
+        """The next batch, or None when there was nothing to claim for a while."""
+        try:
+            with self._one_claims:
+                batch = self.claim_batch() if self._wait() and not self.pace.stopping.is_set() else None
+        except StoppingError:
+            return None
+        return batch if batch and batch.messages else None
+
+    def work_on(self, batch: Batch) -> None:
+        """Processes and settles the batch; whatever happens, its messages stay somewhere."""
+        try:
+            self.settle(batch, self.process(batch))
+        except StoppingError:
+            self._without_outage(lambda: self.queue.release(batch))
+        except Exception:
+            # The only broad except: whatever is wrong with these messages must not stop the others. They go back and
+            # their returns are counted, so that the guilty one ends as a dead letter.
+            log.exception("failed; the batch goes back to the queue", messages=len(batch.messages))
+            self._without_outage(lambda: self.queue.abandon(batch))
+            gevent.sleep(0.1)
+
+    def settle(self, batch: Batch, settlement: Settlement) -> None:
+        outcome = self.pace.until_possible(lambda: self.queue.settle(batch, settlement), SETTLE_GRACE_SECONDS)
+        if outcome is Settled.FENCED:
+            self.metrics.fenced.inc()
+            log.warning("fenced: the batch was given back while it was in hand", messages=len(batch.messages))
+
+    def claim_messages(self, most: int) -> Batch:
+        """Up to ``most`` messages, through outages: asked again after a lost reply it is the same batch."""
+        batch_id = self.queue.new_batch_id()
+        return self.pace.until_possible(lambda: self.queue.claim(batch_id, most))
+
+    def _wait(self) -> bool:
+        """Whether the queue holds messages. While we wait here, a stop may end this greenlet: nothing is in hand."""
+        greenlet = gevent.getcurrent()
+        self.waiting.add(greenlet)
+        try:
+            return self.pace.until_possible(lambda: self.queue.wait(self._wait_seconds))
+        finally:
+            self.waiting.discard(greenlet)
+
+    def _without_outage(self, work: Callable[[], object]) -> None:
+        try:
+            work()
+        except OutageError as outage:
+            log.warning("could not give the batch back; the janitor will", reason=outage.reason)
