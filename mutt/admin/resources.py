@@ -55,7 +55,11 @@ class OverviewPage:
         self._credentials = credentials
         self._secure = secure
         self._templates = jinja2.Environment(
-            loader=jinja2.PackageLoader("mutt.admin"), autoescape=True, undefined=jinja2.StrictUndefined
+            loader=jinja2.PackageLoader("mutt.admin"),
+            autoescape=True,
+            undefined=jinja2.StrictUndefined,
+            trim_blocks=True,
+            lstrip_blocks=True,
         )
 
     def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:

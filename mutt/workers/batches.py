@@ -1,7 +1,8 @@
 """The loop of the two workers that live on a queue: claim a batch, process it, settle it."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 
 import gevent
 import structlog
@@ -59,8 +60,8 @@ class BatchWorker(ABC):
     def claim(self) -> Batch | None:
         """The next batch, or None when there was nothing to claim for a while."""
         try:
-            with self._one_claims:
-                batch = self.claim_batch() if self._wait() and not self.pace.stopping.is_set() else None
+            with self._turn_to_claim():
+                batch = self.claim_batch() if self._queue_has_messages() else None
         except StoppingError:
             return None
         return batch if batch and batch.messages else None
@@ -89,12 +90,28 @@ class BatchWorker(ABC):
         batch_id = self.queue.new_batch_id()
         return self.pace.until_possible(lambda: self.queue.claim(batch_id, most))
 
-    def _wait(self) -> bool:
-        """Whether the queue holds messages. While we wait here, a stop may end this greenlet: nothing is in hand."""
+    @contextmanager
+    def _turn_to_claim(self) -> Iterator[None]:
+        """One lane at a time asks for messages; the others wait behind it."""
+        with self._may_be_cut_short():
+            self._one_claims.acquire()
+        try:
+            yield
+        finally:
+            self._one_claims.release()
+
+    def _queue_has_messages(self) -> bool:
+        with self._may_be_cut_short():
+            found = self.pace.until_possible(lambda: self.queue.wait(self._wait_seconds))
+        return found and not self.pace.stopping.is_set()
+
+    @contextmanager
+    def _may_be_cut_short(self) -> Iterator[None]:
+        """While in here nothing is in hand: when we are told to stop, this greenlet may simply be ended."""
         greenlet = gevent.getcurrent()
         self.waiting.add(greenlet)
         try:
-            return self.pace.until_possible(lambda: self.queue.wait(self._wait_seconds))
+            yield
         finally:
             self.waiting.discard(greenlet)
 
