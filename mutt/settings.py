@@ -366,7 +366,7 @@ class AlerterSettings:
         number(0.5, 3600),
     )  # fmt: skip
     max_retries: int = option(
-        "ALERTER_MAX_RETRIES", 3, "Failures of one event before it is a dead letter.", integer(0, 100)
+        "ALERTER_MAX_RETRIES", 3, "Failures of one event before it is a dead letter.", integer(1, 100)
     )
     wait_seconds: float = option(
         "BRPOPLPUSH_TIMEOUT", 5.0, "Longest wait for a message in one Redis command.", number(0.1, 60)
@@ -442,7 +442,7 @@ class WebhookSettings:
         "MOOG_RATE_LIMIT_KEY", "mutt:rate_limit:moog", "Redis key of the shared rate limit.", required_text
     )
     max_retries: int = option(
-        "MOOG_MAX_RETRIES", 5, "Failures of one alert before it is a dead letter.", integer(0, 1000)
+        "MOOG_MAX_RETRIES", 5, "Failures of one alert before it is a dead letter.", integer(1, 1000)
     )
     retry_base_delay_seconds: float = option("MOOG_RETRY_BASE_DELAY", 1.0, "First retry delay.", number(0.01, 3600))
     retry_max_delay_seconds: float = option("MOOG_RETRY_MAX_DELAY", 60.0, "Longest retry delay.", number(0.01, 86400))

@@ -82,7 +82,7 @@ class _DigestIds(IdSource):
 
     def __init__(self, record: bytes) -> None:
         super().__init__()
-        self._id = str(UUID(bytes=hashlib.sha256(record).digest()[:16], version=8))
+        self._id = str(UUID(bytes=hashlib.sha256(record).digest()[:16], version=5))
 
     def take(self, unix_ms: int | None = None) -> str:
         return self._id

@@ -68,7 +68,7 @@ def _decode_leniently(body: bytes) -> Items:
     pieces = list(_array_elements(text) if text.startswith("[") else text.splitlines())
     values = [_piece(piece) for piece in pieces if piece.strip()]
     if not any(isinstance(value, dict) for value in values):
-        raise EventError(Reason.NOT_JSON, f"the body is not JSON: {whole}")
+        raise EventError(Reason.NOT_JSON, f"the body cannot be read as JSON: {whole}")
     # A single object followed by blank lines is still a single object.
     return Items(values, single=len(values) == 1 and not text.startswith("["))
 

@@ -53,6 +53,8 @@ class Gatekeeper:
         self._client = client
         self._settings = settings
         self._rate_limit = rate_limit
+        # The circuit must open before an outage can use up the attempts of a lone alert.
+        self._failures_that_open = min(FAILURES_THAT_OPEN, settings.max_retries)
 
     def ask(self) -> Permit:
         """A permit for one request, or how long to wait for one. Raises OutageError."""
@@ -91,7 +93,7 @@ class Gatekeeper:
                 keys.CIRCUIT_PROBE,
                 keys.CIRCUIT_HOLD,
             ],
-            [int(not failed), int(permit.is_probe), FAILURES_THAT_OPEN, round(answer.hold_seconds * 1000)],
+            [int(not failed), int(permit.is_probe), self._failures_that_open, round(answer.hold_seconds * 1000)],
         )
         return bool(counts)
 

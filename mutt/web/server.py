@@ -50,6 +50,8 @@ class Server(gunicorn.app.base.BaseApplication):  # type: ignore[misc]
             # The alternative parser accepts a bare LF, which a proxy in front may read differently.
             "http_parser": "python",
             "control_socket_disable": True,
+            # It would write around the socket that keeps head and body together; our files are a few kilobytes.
+            "sendfile": False,
             "worker_tmp_dir": _memory_dir(),
             "child_exit": _forget_figures,
         }

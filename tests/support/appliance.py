@@ -114,6 +114,13 @@ class Appliance:
             cursor.execute(statement, parameters)
             return list(cursor.fetchall()) if cursor.description else []
 
+    def reload_rules(self) -> None:
+        """Publishes a change of the rules, as the API does, and waits until the alerter has seen it."""
+        line = "mutt_alerter_cache_rules_count"
+        expected = float(self.query("SELECT count(*) FROM alert_rules WHERE is_active")[0][0])
+        self.redis().publish("mutt:rules:updates", "changed")
+        wait_until(lambda: self.metric("METRICS_PORT_ALERTER", line) == expected, "the rules to be reloaded")
+
     def metric(self, port: str, line: str) -> float:
         """The value of one line of a program's exposition, 0 when it is not there."""
         text = requests.get(f"http://127.0.0.1:{self.ports[port]}/metrics", timeout=10).text
@@ -128,6 +135,20 @@ class Appliance:
 
     def wait_until_idle(self, seconds: float = 60) -> None:
         wait_until(self.is_idle, "the queues to drain", seconds=seconds, every=0.1)
+
+    def reset(self) -> None:
+        """Back to the state after the start, as far as a test can see."""
+        self.behave()
+        client = self.redis()
+        for key in client.scan_iter("mutt:*", count=1000):
+            if not key.startswith((b"mutt:heartbeat:", b"mutt:processing:", b"mutt:done:")):
+                client.delete(key)
+        self.wait_until_idle()
+        self.query("TRUNCATE event_audit_log, alert_delivery_log, development_hosts, device_teams")
+        requests.delete(f"{self.sink_url}/received", timeout=10).raise_for_status()
+
+    def audited(self) -> int:
+        return int(self.query("SELECT count(*) FROM event_audit_log")[0][0])
 
     def log(self, name: str) -> str:
         return (self.folder / f"{name}.log").read_text(errors="replace")
