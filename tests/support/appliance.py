@@ -4,6 +4,8 @@ import os
 import subprocess
 import sys
 import tempfile
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -149,6 +151,23 @@ class Appliance:
 
     def audited(self) -> int:
         return int(self.query("SELECT count(*) FROM event_audit_log")[0][0])
+
+    @contextmanager
+    def locked_audit_log(self) -> Iterator[None]:
+        """While in here nobody can write to the audit log: a batch that is claimed stays in hand."""
+        with closing(psycopg2.connect(self.postgres.dsn(self.database))) as connection:
+            connection.cursor().execute("LOCK TABLE event_audit_log IN ACCESS EXCLUSIVE MODE")
+            yield
+
+    def claimed_by_others(self, pid: int) -> bool:
+        """Whether another process than ``pid`` holds a batch of the alerter."""
+        keys = self.redis().scan_iter("mutt:processing:alerter:*", count=1000)
+        return any(f"-{pid}-".encode() not in key for key in keys)
+
+    def other_ports(self) -> dict[str, str]:
+        """Ports for a second alerter, and a place for its figures."""
+        ports = {name: str(free_port()) for name in ("HEALTH_PORT_ALERTER", "METRICS_PORT_ALERTER")}
+        return {**ports, "MUTT_RUN_DIR": str(self.folder / "other-run")}
 
     def log(self, name: str) -> str:
         return (self.folder / f"{name}.log").read_text(errors="replace")
