@@ -42,6 +42,8 @@ class Reason(StrEnum):
     REFUSED_BY_RECEIVER = "refused_by_receiver"
     RETRIES_EXHAUSTED = "retries_exhausted"
     CANNOT_BE_REPLAYED = "cannot_be_replayed"
+    # Nobody's fault: an event put aside while the forwarder could not keep up.
+    SHED = "shed"
 
 
 class MuttError(Exception):

@@ -190,7 +190,9 @@ class ReliableQueue:
 
     def give_back_if_dead(self, batch_key: str, heartbeat_key: str) -> tuple[int, int]:
         """JANITOR: (messages given back, messages buried); none while the heartbeat lives. Raises OutageError."""
-        head, tail = _obituary(self.names.service)
+        why = f"handed out alone, it was still in hand when its worker died or failed, {MOST_RETURNS} times"
+        now = datetime.now(UTC)
+        head, tail = dead_letter.frame(Reason.KILLED_ITS_WORKER, why, self.names.service, now, MOST_RETURNS)
         returned, buried = scripts.JANITOR.run(
             self.client,
             [batch_key, heartbeat_key, self.names.queue, self.names.attempts, self.names.dead_letters],
@@ -213,13 +215,3 @@ class ReliableQueue:
 
     def _processing(self, batch_id: str) -> str:
         return keys.processing(self.names.processing_prefix, self.pod, batch_id)
-
-
-def _obituary(service: str) -> tuple[bytes, bytes]:
-    """What stands before and after the message in the dead letter that the script writes."""
-    mark = b'"@"'
-    sentence = f"handed out alone, it was still in hand when its worker died or failed, {MOST_RETURNS} times"
-    now = datetime.now(UTC)
-    record = dead_letter.bury(mark, Reason.KILLED_ITS_WORKER, sentence, service, now, attempts=MOST_RETURNS)
-    head, _, tail = record.partition(mark)
-    return head, tail

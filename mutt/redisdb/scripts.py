@@ -63,5 +63,6 @@ JANITOR = Script("janitor_5")
 PROMOTE = Script("promote_2")
 PERMIT = Script("permit_5")
 RECORD = Script("record_5")
+SHED = Script("shed_3")
 
 __all__ = ["CLAIM", "HEARTBEAT", "JANITOR", "PERMIT", "PROMOTE", "PUSH", "RECORD", "SETTLE", "OutageError", "Script"]

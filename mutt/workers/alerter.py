@@ -15,6 +15,7 @@ from mutt.events import alert, dead_letter, event
 from mutt.events.admit import Limits, adopt
 from mutt.events.event import Event
 from mutt.observability.metrics import AlerterMetrics
+from mutt.queues.backpressure import Backpressure
 from mutt.queues.reliable import Batch, ReliableQueue, Settlement
 from mutt.redisdb import keys
 from mutt.rules import pattern
@@ -49,6 +50,7 @@ class AlerterWorker(BatchWorker):
         alert_queue: str,
         database: Database,
         rule_cache: RuleCache,
+        backpressure: Backpressure,
         pace: Pace,
         metrics: AlerterMetrics,
         settings: AlerterSettings,
@@ -58,6 +60,8 @@ class AlerterWorker(BatchWorker):
         self._alert_queue = alert_queue
         self._database = database
         self._rules = rule_cache
+        self._backpressure = backpressure
+        self._warned = False
         self._settings = settings
         self._meta_alerts = MetaAlerts(settings, alert_queue)
 
@@ -68,8 +72,22 @@ class AlerterWorker(BatchWorker):
     def reload(self) -> None:
         self._rules.reload()
 
-    def claim_batch(self) -> Batch:
+    def claim_batch(self) -> Batch | None:
+        if self._held_back():
+            return None
         return self.claim_messages(self._settings.batch_size)
+
+    def _held_back(self) -> bool:
+        """Whether the forwarder must catch up first; then it gets a moment, and load may be shed."""
+        pressure = self.pace.until_possible(self._backpressure.look)
+        if pressure.warn and not self._warned:
+            log.warning("the alert queue is deep", depth=pressure.depth, shedding=pressure.shed, mode=pressure.mode)
+        self._warned = pressure.warn
+        if not pressure.shed:
+            return False
+        self.alerter_metrics.shed.labels(pressure.mode).inc(max(pressure.parked, 1 if pressure.mode == "defer" else 0))
+        self.pace.stopping.wait(pressure.pause_seconds)
+        return True
 
     def process(self, batch: Batch) -> Settlement:
         """Decode, decide, audit; then all that follows, for SETTLE to do at once."""

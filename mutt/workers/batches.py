@@ -8,7 +8,6 @@ import gevent
 import structlog
 from gevent.lock import BoundedSemaphore
 
-from mutt.errors import OutageError
 from mutt.observability.metrics import WorkerMetrics
 from mutt.queues.reliable import Batch, ReliableQueue, Settled, Settlement
 from mutt.workers.lifecycle import Pace, StoppingError
@@ -71,12 +70,12 @@ class BatchWorker(ABC):
         try:
             self.settle(batch, self.process(batch))
         except StoppingError:
-            self._without_outage(lambda: self.queue.release(batch))
+            self._give_back(lambda: self.queue.release(batch))
         except Exception:
             # The only broad except: whatever is wrong with these messages must not stop the others. They go back and
             # their returns are counted, so that the guilty one ends as a dead letter.
             log.exception("failed; the batch goes back to the queue", messages=len(batch.messages))
-            self._without_outage(lambda: self.queue.abandon(batch))
+            self._give_back(lambda: self.queue.abandon(batch))
             gevent.sleep(0.1)
 
     def settle(self, batch: Batch, settlement: Settlement) -> None:
@@ -115,8 +114,9 @@ class BatchWorker(ABC):
         finally:
             self.waiting.discard(greenlet)
 
-    def _without_outage(self, work: Callable[[], object]) -> None:
+    def _give_back(self, work: Callable[[], object]) -> None:
+        """Tries until it works: while we live nobody else may touch the batch. Once we stop the janitor does it."""
         try:
-            work()
-        except OutageError as outage:
-            log.warning("could not give the batch back; the janitor will", reason=outage.reason)
+            self.pace.until_possible(work)
+        except StoppingError:
+            log.warning("could not give the batch back before stopping; another process's janitor will")

@@ -1,5 +1,6 @@
 """Remediation: replays dead letters after a while, a few times, and calls poison what keeps coming back."""
 
+import contextlib
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -9,6 +10,7 @@ from typing import Any
 import gevent
 import msgspec
 import structlog
+from gevent.lock import BoundedSemaphore
 
 from mutt.errors import Reason
 from mutt.events import dead_letter
@@ -16,12 +18,16 @@ from mutt.events.dead_letter import DeadLetter
 from mutt.observability.metrics import RemediationMetrics
 from mutt.queues.reliable import Batch, ReliableQueue, Settlement
 from mutt.redisdb import keys
+from mutt.redisdb.client import outages
 from mutt.settings import RemediationSettings
 from mutt.workers.lifecycle import Pace, StoppingError
 
 log = structlog.get_logger(__name__)
 
 BATCH_SIZE = 200
+PARKED_AT_ONCE = 1000
+PARKED_INTERVAL_SECONDS = 0.25
+"""Between two looks at parked events; a thousand events each keep a calm alert queue calm."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +47,7 @@ class RemediationWorker:
         alerter: Source,
         moog: Source,
         webhook_reachable: Callable[[], bool],
+        calm_depth: Callable[[], int],
         pace: Pace,
         metrics: RemediationMetrics,
         settings: RemediationSettings,
@@ -50,9 +57,11 @@ class RemediationWorker:
         self._alerter = alerter
         self._moog = moog
         self._webhook_reachable = webhook_reachable
+        self._calm_depth = calm_depth
         self._pace = pace
         self._metrics = metrics
         self._settings = settings
+        self._one_scans = BoundedSemaphore(1)
 
     def prepare(self) -> None:
         """Nothing is needed before the first look."""
@@ -61,12 +70,41 @@ class RemediationWorker:
         """Nothing is cached."""
 
     def loops(self) -> Sequence[Callable[[], None]]:
-        return [self.run]
+        return [self.run, self.return_parked]
 
     def run(self) -> None:
         while not self._pace.stopping.is_set():
             self.look()
             self._pace.stopping.wait(self._settings.scan_interval_seconds)
+
+    def return_parked(self) -> None:
+        """Puts events that were parked under pressure back as soon as the alert queue is calm, the oldest first."""
+        while not self._pace.stopping.is_set():
+            with contextlib.suppress(StoppingError):
+                self._return_some()
+            self._pace.stopping.wait(PARKED_INTERVAL_SECONDS)
+
+    def _return_some(self) -> None:
+        oldest = self._pace.until_possible(self._oldest_letter)
+        if oldest and oldest.reason == Reason.SHED and self._pace.until_possible(self._calm):
+            with self._one_scans:
+                self._settle(self._alerter, self._claim(self._alerter, PARKED_AT_ONCE))
+
+    def _oldest_letter(self) -> DeadLetter | None:
+        queue = self._alerter.queue
+        with outages():
+            oldest = queue.client.lindex(queue.names.queue, -1)
+        return dead_letter.exhume(oldest) if isinstance(oldest, bytes) else None
+
+    def _claim(self, source: Source, most: int) -> Batch:
+        """Up to ``most`` letters, through outages: asked again after a lost reply it is the same batch."""
+        batch_id = source.queue.new_batch_id()
+        return self._pace.until_possible(lambda: source.queue.claim(batch_id, most))
+
+    def _calm(self) -> bool:
+        """Whether the alert queue, which the forwarder's dead letters go back to, is below the warn threshold."""
+        with outages():
+            return int(self._moog.queue.client.llen(self._moog.target)) < self._calm_depth()
 
     def look(self) -> None:
         """One look at both lists. The forwarder's waits while the webhook is away: a replay would only fail again."""
@@ -83,27 +121,38 @@ class RemediationWorker:
 
     def _scan(self, source: Source) -> None:
         """Every letter that is in the list now, once: claimed from the old end, settled before the next batch."""
+        with self._one_scans:
+            self._scan_all(source)
+
+    def _scan_all(self, source: Source) -> None:
         left = self._pace.until_possible(source.queue.depth)
         while left > 0 and not self._pace.stopping.is_set():
-            batch_id = source.queue.new_batch_id()
-            most = min(left, BATCH_SIZE)
-            batch = self._pace.until_possible(lambda: source.queue.claim(batch_id, most))  # noqa: B023 - used at once
+            batch = self._claim(source, min(left, BATCH_SIZE))
             if not batch.messages:
                 return
             self._settle(source, batch)
             left -= len(batch.messages)
 
     def _settle(self, source: Source, batch: Batch) -> None:
-        settlement = self.judge(source, batch.messages, datetime.now(UTC))
+        calm = self._pace.until_possible(self._calm)
+        settlement = self.judge(source, batch.messages, datetime.now(UTC), calm)
         self._pace.until_possible(lambda: source.queue.settle(batch, settlement), stop_grace_seconds=5.0)
 
-    def judge(self, source: Source, records: Sequence[bytes], now: datetime) -> Settlement:
-        """Where each letter goes: back to its queue, to poison, or to the end of the list until it is due."""
-        replays, poison, waiting = [], [], []
+    def judge(self, source: Source, records: Sequence[bytes], now: datetime, calm: bool) -> Settlement:
+        """Where each letter goes: back to its queue, to poison, or to the end of the list until it is due.
+
+        A parked event waits for calm and for nothing else: it uses no replay and never becomes poison.
+        """
+        replays: list[bytes] = []
+        poison: list[bytes] = []
+        waiting: list[bytes] = []
         for record in records:
             letter = dead_letter.exhume(record) or _bare(record, source.name, now)
             done = max(letter.replays, _replays_inside(letter.payload))
-            if not isinstance(letter.payload, dict):
+            if letter.reason == Reason.SHED:
+                back = msgspec.json.encode(letter.payload) if isinstance(letter.payload, dict) else _text(letter)
+                (replays if calm else waiting).append(back if calm else record)
+            elif not isinstance(letter.payload, dict):
                 poison.append(dead_letter.encode(_hopeless(letter)))
             elif done >= self._settings.max_retries:
                 poison.append(dead_letter.encode(letter))
@@ -130,6 +179,11 @@ def _bare(record: bytes, service: str, now: datetime) -> DeadLetter:
     )
     assert reburied is not None  # noqa: S101 - bury writes what exhume reads
     return reburied
+
+
+def _text(letter: DeadLetter) -> bytes:
+    """The message of a letter whose payload is not an object, as it was."""
+    return str(letter.payload).encode()
 
 
 def _replays_inside(payload: Any) -> int:

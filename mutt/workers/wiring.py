@@ -7,6 +7,7 @@ from mutt.credentials import Credentials, open_credentials
 from mutt.moogsoft.client import WebhookClient
 from mutt.moogsoft.permit import Gatekeeper
 from mutt.observability import metrics
+from mutt.queues.backpressure import Backpressure, warn_threshold
 from mutt.queues.reliable import QueueNames, ReliableQueue
 from mutt.redisdb import keys
 from mutt.redisdb.client import connect
@@ -62,7 +63,10 @@ def run_alerter(settings: Alerter, status_fd: int | None) -> None:
 
     rule_cache = RuleCache(database, worker_metrics, reload_interval)
     queue = ReliableQueue(client, alerter_names(settings), settings.general.pod, own.janitor_timeout_seconds)
-    worker = AlerterWorker(queue, settings.queues.alert_queue, database, rule_cache, pace, worker_metrics, own)
+    backpressure = Backpressure(queue, settings.queues.alert_queue, dynamic)
+    worker = AlerterWorker(
+        queue, settings.queues.alert_queue, database, rule_cache, backpressure, pace, worker_metrics, own
+    )
     # The empty message at every connection is the worker's own start, or a chance that a change was missed.
     Subscriber(client, {keys.RULES_UPDATES: lambda _message: rule_cache.reload()}).start()
     Lifecycle(
@@ -108,6 +112,7 @@ def run_remediation(settings: Remediation, status_fd: int | None) -> None:
     worker_metrics, queues = metrics.RemediationMetrics(), settings.queues
     pace = Pace(Flag(), worker_metrics)
     client = connect(settings.redis, credentials, "mutt-remediation")
+    dynamic = _started_config(client, settings.general.dynamic_config_enabled)
 
     def source(name: str, dead_letters: str, target: str) -> Source:
         names = dead_letter_names(name, dead_letters)
@@ -117,6 +122,7 @@ def run_remediation(settings: Remediation, status_fd: int | None) -> None:
         source("alerter", queues.alerter_dlq, queues.ingest_queue),
         source("moog", queues.moog_dlq, queues.alert_queue),
         WebhookClient(settings.webhook, credentials, connections=1).reachable,
+        lambda: warn_threshold(dynamic),
         pace,
         worker_metrics,
         settings.remediation,

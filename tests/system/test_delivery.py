@@ -158,3 +158,62 @@ def test_the_metrics_api(appliance: Appliance) -> None:
     shown = wait_until(lambda: (f := figures())["counters"]["ingest_total"] >= 60 and f, "the figures", seconds=15)
     assert shown["summary"]["eps_1m"] >= 1
     assert shown["circuit_breaker"] == {"moog_state": "CLOSED"}
+
+
+def set_config(appliance: Appliance, **values: str | int) -> None:
+    """Changes dynamic settings as the API does; an empty value resets one."""
+    client = appliance.redis()
+    for name, value in values.items():
+        client.set(f"mutt:config:{name}", value) if value != "" else client.delete(f"mutt:config:{name}")
+        client.publish("mutt:config:updates", name)
+
+
+def test_under_pressure_events_are_parked_and_come_back_by_themselves(appliance: Appliance) -> None:
+    client = appliance.redis()
+    set_config(appliance, alerter_queue_shed_threshold=20, alerter_queue_warn_threshold=10, alerter_defer_sleep_ms=20)
+    shed = 'mutt_alerter_shed_events_total{mode="dlq"}'
+    before = appliance.metric("METRICS_PORT_ALERTER", shed)
+    appliance.behave(status=503)  # nobody takes alerts away
+    try:
+        sent: set[str] = set()
+
+        def press() -> bool:
+            sent.update(send_alerts(appliance, 30))
+            return bool(client.llen("mutt:dlq:alerter"))
+
+        wait_until(press, "events to be parked", seconds=20)
+        letter = json.loads(client.lindex("mutt:dlq:alerter", 0))
+        assert (letter["reason"], letter.get("replays", 0)) == ("shed", 0)
+        assert appliance.metric("METRICS_PORT_ALERTER", shed) > before
+        appliance.behave()
+        client.set("mutt:circuit:moog:opened_at", "1")
+        wait_until(lambda: set(external_ids(appliance)) == sent, "every alert", seconds=30)
+        assert client.llen("mutt:poison:permanent") == 0
+        assert appliance.audited() == len(sent)
+    finally:
+        set_config(
+            appliance, alerter_queue_shed_threshold="", alerter_queue_warn_threshold="", alerter_defer_sleep_ms=""
+        )
+
+
+def test_in_mode_defer_events_wait_where_they_are(appliance: Appliance) -> None:
+    client = appliance.redis()
+    set_config(appliance, alerter_queue_shed_threshold=5, alerter_shed_mode="defer", alerter_defer_sleep_ms=20)
+    appliance.behave(status=503)
+    try:
+        sent = send_alerts(appliance, 40)
+        wait_until(lambda: client.llen("mutt:alert_queue") + client.zcard("mutt:retry:moog") >= 5, "pressure")
+        deferred = 'mutt_alerter_shed_events_total{mode="defer"}'
+        before = appliance.metric("METRICS_PORT_ALERTER", deferred)
+
+        def press() -> bool:
+            sent.update(send_alerts(appliance, 5))
+            return appliance.metric("METRICS_PORT_ALERTER", deferred) > before
+
+        wait_until(press, "the alerter to wait", seconds=20)
+        assert client.llen("mutt:dlq:alerter") == 0
+        appliance.behave()
+        client.set("mutt:circuit:moog:opened_at", "1")
+        wait_until(lambda: set(external_ids(appliance)) == sent, "every alert", seconds=30)
+    finally:
+        set_config(appliance, alerter_queue_shed_threshold="", alerter_shed_mode="", alerter_defer_sleep_ms="")

@@ -1,0 +1,76 @@
+"""Backpressure: what the alerter does when the forwarder cannot keep up."""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from enum import StrEnum
+
+from mutt.errors import Reason
+from mutt.events import dead_letter
+from mutt.queues.reliable import ReliableQueue
+from mutt.redisdb import scripts
+from mutt.redisdb.dynamic_config import DynamicConfig
+
+WARN_THRESHOLD = 1000
+SHED_THRESHOLD = 2000
+DEFER_SLEEP_MS = 250
+MOST_AT_ONCE = 1000
+"""Events parked in one step; between two steps the forwarder gets DEFER_SLEEP_MS to catch up."""
+
+
+class Mode(StrEnum):
+    """How load is shed: ``dlq`` parks events with the dead letters, ``defer`` only waits."""
+
+    DLQ = "dlq"
+    DEFER = "defer"
+
+
+@dataclass(frozen=True, slots=True)
+class Pressure:
+    """What a look at the alert queue found. ``parked`` events were moved out of the way."""
+
+    depth: int
+    warn: bool
+    shed: bool
+    mode: Mode
+    parked: int
+    pause_seconds: float
+
+
+class Backpressure:
+    """Looks at the alert queue before each batch. Thresholds and mode are dynamic settings."""
+
+    def __init__(self, queue: ReliableQueue, alert_queue: str, dynamic: DynamicConfig) -> None:
+        self._queue = queue
+        self._alert_queue = alert_queue
+        self._dynamic = dynamic
+
+    def look(self) -> Pressure:
+        """The pressure now; in mode dlq at the shed threshold it parks events first. Raises OutageError.
+
+        Parking counts no attempt: remediation puts the events back once the alert queue is below the warn threshold.
+        """
+        shed_at = self._dynamic.integer("alerter_queue_shed_threshold", SHED_THRESHOLD)
+        mode = Mode(self._dynamic.text("alerter_shed_mode", Mode.DLQ))
+        names = self._queue.names
+        depth, parked = scripts.SHED.run(
+            self._queue.client,
+            [names.queue, self._alert_queue, names.dead_letters],
+            [shed_at, MOST_AT_ONCE if mode is Mode.DLQ else 0, *dead_letter.frame(*_why(), datetime.now(UTC))],
+        )
+        return Pressure(
+            depth,
+            warn=depth >= warn_threshold(self._dynamic),
+            shed=depth >= shed_at,
+            mode=mode,
+            parked=parked,
+            pause_seconds=self._dynamic.integer("alerter_defer_sleep_ms", DEFER_SLEEP_MS) / 1000,
+        )
+
+
+def warn_threshold(dynamic: DynamicConfig) -> int:
+    """Depth of the alert queue that is worth a warning, and below which parked events come back."""
+    return dynamic.integer("alerter_queue_warn_threshold", WARN_THRESHOLD)
+
+
+def _why() -> tuple[Reason, str, str]:
+    return Reason.SHED, "parked: the alert queue was too deep; it comes back by itself", "alerter"
