@@ -335,6 +335,12 @@ class IngestSettings:
         "INGEST_MAX_CLOCK_AHEAD", 86400, "A timestamp further ahead than this is taken for a wrong clock.",
         integer(0, 31536000),
     )  # fmt: skip
+    wait_replicas: int = option(
+        "INGEST_WAIT_REPLICAS",
+        0,
+        "Replicas of Redis that must have an event before it is answered 202.",
+        integer(0, 16),
+    )
     dead_letters_max: int = option(
         "INGEST_DLQ_MAX", 100_000, "Refused events kept in mutt:dlq:ingest.", integer(1, 100_000_000)
     )

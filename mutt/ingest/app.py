@@ -41,7 +41,7 @@ def create_app(settings: Ingestor) -> Any:
     def check_credentials() -> None:
         credentials.get("INGEST_API_KEY")
 
-    intake = Intake(client, queue, max_depth, settings.ingest.dead_letters_max)
+    intake = Intake(client, queue, max_depth, settings.ingest.dead_letters_max, settings.ingest.wait_replicas)
     ingest = IngestResource(settings.ingest, credentials, intake, metrics)
     checks = {"redis": check_redis, "credentials": check_credentials, "queue_depth": depth}
 

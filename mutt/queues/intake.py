@@ -12,11 +12,19 @@ from mutt.redisdb import keys, scripts
 class Intake:
     """Takes accepted events (and refused ones, as dead letters) into Redis."""
 
-    def __init__(self, client: redis.Redis, queue: str, max_depth: Callable[[], int], max_dead_letters: int) -> None:
+    def __init__(
+        self,
+        client: redis.Redis,
+        queue: str,
+        max_depth: Callable[[], int],
+        max_dead_letters: int,
+        wait_replicas: int = 0,
+    ) -> None:
         self._client = client
         self._queue = queue
         self._max_depth = max_depth
         self._max_dead_letters = max_dead_letters
+        self._wait_replicas = wait_replicas
 
     def push(self, events: Sequence[bytes], dead_letters: Sequence[bytes] = (), strict: bool = False) -> int:
         """Takes the batch and returns the depth of the queue.
@@ -30,6 +38,7 @@ class Intake:
             self._client,
             [self._queue, minute, keys.METRICS_INGEST_TOTAL, keys.DLQ_INGEST],
             [self._max_depth(), self._max_dead_letters, int(strict), len(events), *events, *dead_letters],
+            self._wait_replicas,
         )
         if outcome == 0:
             raise OutageError(Reason.QUEUE_FULL, f"the ingest queue is full ({depth} events); send this again later")

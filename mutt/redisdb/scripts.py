@@ -14,6 +14,9 @@ from redis.exceptions import NoScriptError
 from mutt.errors import OutageError, UnknownOutcomeError
 from mutt.redisdb.client import translate
 
+REPLICA_WAIT_MS = 1000
+"""A replica on the same network confirms in a few milliseconds; one that does not is gone or far behind."""
+
 
 class Script:
     """One Lua script of lua/, named by its file."""
@@ -23,8 +26,8 @@ class Script:
         self.text = (files("mutt.redisdb") / "lua" / f"{name}.lua").read_bytes()
         self.sha = hashlib.sha1(self.text).hexdigest()  # noqa: S324 - Redis names scripts by their SHA-1
 
-    def run(self, client: redis.Redis, keys: list[str], args: list[Any]) -> Any:
-        """The script's answer.
+    def run(self, client: redis.Redis, keys: list[str], args: list[Any], replicas: int = 0) -> Any:
+        """The script's answer; with ``replicas`` only once that many replicas have what it wrote.
 
         Raises OutageError when the script surely did not run, UnknownOutcomeError when it was sent and no answer came.
         """
@@ -34,7 +37,10 @@ class Script:
         except redis.RedisError as error:
             raise translate(error) from error
         try:
-            return self._run_on(connection, keys, args)
+            answer = self._run_on(connection, keys, args)
+            if replicas:
+                _wait_for_replicas(connection, replicas)
+            return answer  # noqa: TRY300 - the answer is only good once the replicas have it
         except (redis.ConnectionError, redis.TimeoutError, OSError) as error:
             outage = translate(error)
             if isinstance(error, redis.exceptions.BusyLoadingError | redis.exceptions.AuthenticationError):
@@ -53,6 +59,14 @@ class Script:
             # Redis was restarted or failed over: its script cache is empty. EVAL fills it again.
             connection.send_command("EVAL", self.text, len(keys), *keys, *args)
             return connection.read_response()
+
+
+def _wait_for_replicas(connection: Any, replicas: int) -> None:
+    """Raises UnknownOutcomeError when too few replicas confirm in time: what was written may not survive a failover."""
+    connection.send_command("WAIT", replicas, REPLICA_WAIT_MS)
+    confirmed = connection.read_response()
+    if confirmed < replicas:
+        raise UnknownOutcomeError(f"only {confirmed} of {replicas} replicas confirmed within {REPLICA_WAIT_MS} ms")
 
 
 PUSH = Script("push_4")
