@@ -1,0 +1,50 @@
+# MUTT on one machine. Every target prepares what it needs; run `make` for the list.
+# A recipe uses Python 3.11 or newer: PYTHON=/path/to/python3 names another than the one on PATH.
+
+PYTHON ?= python3
+BOOTSTRAP = exec $(PYTHON) -m load.stack.bootstrap
+
+# Tools of `make test` and `make check`; their versions are in requirements-dev.lock.
+TOOLS = pytest coverage hypothesis ruff mypy import-linter types-requests types-psycopg2 cryptography setuptools wheel
+
+.DEFAULT_GOAL := help
+.PHONY: help run up down test check lock clean environment
+
+help: ## Show this list
+	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/  make \1	\2/' | expand -t 16
+
+run: ## Set everything up, start MUTT with sample syslog, follow alerts until Ctrl-C stops it all
+	@$(BOOTSTRAP) run
+
+up: ## Start MUTT in the background, without the sample syslog; addresses and keys are in var/dev.env
+	@$(BOOTSTRAP) up
+
+down: ## Stop everything that up or run started
+	@$(BOOTSTRAP) down
+
+test: check ## Run the checks, then all tests with their coverage
+	.venv/bin/coverage erase
+	.venv/bin/coverage run -m pytest
+	.venv/bin/coverage combine
+	.venv/bin/coverage report
+
+check: environment ## Run the linter, the type checker and the import contracts
+	.venv/bin/ruff check .
+	.venv/bin/mypy
+	.venv/bin/lint-imports
+
+lock: ## Choose versions anew: requirements.lock for MUTT, requirements-dev.lock for the tools
+	@test -x var/lock/bin/uv || { $(PYTHON) -m venv var/lock && var/lock/bin/pip install --quiet uv; }
+	var/lock/bin/uv pip compile $(UV_OPTIONS) --output-file requirements.lock setup.cfg
+	printf '%s\n' $(TOOLS) | var/lock/bin/uv pip compile $(UV_OPTIONS) --constraint requirements.lock --output-file requirements-dev.lock -
+
+UV_OPTIONS = --quiet --upgrade --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
+	--no-emit-find-links --custom-compile-command 'make lock'
+
+clean: ## Stop the stack and remove its data, the virtual environment and all caches
+	@$(PYTHON) -m load.stack.bootstrap clean
+	rm -rf .venv var .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis .coverage .coverage.* *.egg-info
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+environment:
+	@$(BOOTSTRAP) tools
