@@ -21,6 +21,7 @@ class Reason(StrEnum):
     EVENT_TOO_LARGE = "event_too_large"
     # A request that ingest will not take.
     UNAUTHORIZED = "unauthorized"
+    TOO_MANY_WRONG_KEYS = "too_many_wrong_keys"
     BODY_TOO_LARGE = "body_too_large"
     UNPACKED_TOO_LARGE = "unpacked_too_large"
     BAD_ENCODING = "bad_encoding"

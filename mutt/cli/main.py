@@ -1,39 +1,48 @@
-"""mutt-admin: what operators and Ansible do to MUTT from a shell.
+"""``mutt-admin``: what an operator does with MUTT, at a terminal or through Ansible.
 
-Data goes to standard output, talk to standard error. Exit codes: 0 ok, 1 failed, 2 wrong usage, 6 something needs
-doing, 78 configuration error.
+Data goes to standard output, talk to standard error. Exit codes: 0 done, 1 failed, 2 wrong usage, 6 looked and found
+something amiss, 78 the settings are wrong.
 """
 
+import logging
 import sys
+from typing import Any
 
 import click
+import structlog
 
 from mutt import __version__
-from mutt.cli import config, db
-from mutt.cli.output import complain
+from mutt.cli.config import config
+from mutt.cli.db import db
 from mutt.errors import EX_CONFIG, ConfigurationError, MuttError
 
-EXIT_FAILED = 1
+
+class AdminGroup(click.Group):
+    """Turns MUTT's errors into a sentence and an exit code; anything else is a bug and shows its traceback."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except ConfigurationError as error:
+            for problem in error.problems:
+                click.echo(f"configuration error: {problem}", err=True)
+            ctx.exit(EX_CONFIG)
+        except MuttError as error:
+            raise click.ClickException(str(error)) from error
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(cls=AdminGroup, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="mutt-admin")
-def cli() -> None:
-    """Operates MUTT, the Multi-Use Telemetry Tool."""
-
-
-cli.add_command(db.group)
-cli.add_command(config.group)
-
-
 def main() -> None:
-    """Runs a command line; errors of MUTT are said in a sentence, not as a traceback."""
-    try:
-        cli()
-    except ConfigurationError as error:
-        for problem in error.problems:
-            complain(f"configuration error: {problem}")
-        sys.exit(EX_CONFIG)
-    except MuttError as error:
-        complain(str(error))
-        sys.exit(EXIT_FAILED)
+    """Manage MUTT, the Multi-Use Telemetry Tool.
+
+    Settings are read from /etc/mutt/mutt.env, or the file that MUTT_ENV_FILE names, and from the environment.
+    """
+    structlog.configure(
+        wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING),
+        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+    )
+
+
+main.add_command(config)
+main.add_command(db)

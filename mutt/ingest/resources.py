@@ -22,6 +22,7 @@ from mutt.queues.intake import Intake
 from mutt.settings import IngestSettings
 from mutt.web import problems
 from mutt.web.auth import key_is_valid
+from mutt.web.throttle import WrongKeys
 
 _TOLD_TO_WAIT = 503
 
@@ -60,6 +61,7 @@ class IngestResource:
         self._intake = intake
         self._metrics = metrics
         self._now = now
+        self._wrong_keys = WrongKeys()
         self._ids = IdSource()
         self._limits = Limits(
             settings.max_message_bytes,
@@ -100,6 +102,10 @@ class IngestResource:
 
     def _authenticate(self, req: falcon.Request) -> None:
         if not key_is_valid(req.get_header("X-API-KEY"), "INGEST_API_KEY", self._credentials):
+            if self._wrong_keys.too_many(req.remote_addr):
+                raise RequestError(
+                    Reason.TOO_MANY_WRONG_KEYS, 429, "too many wrong keys from this address; wait a minute"
+                )
             raise RequestError(Reason.UNAUTHORIZED, 401, "the X-API-KEY header is missing or is not a valid ingest key")
 
     def _body(self, req: falcon.Request) -> bytes:

@@ -1,6 +1,7 @@
 """What an error of PostgreSQL or its driver means for the caller: bad data, not now, or a mistake of ours."""
 
 import psycopg2
+from psycopg2.errors import CheckViolation
 
 from mutt.errors import DataError, MuttError, OutageError, Reason
 
@@ -38,6 +39,10 @@ def translated(error: psycopg2.Error, is_disconnected: bool) -> MuttError | None
 
 
 def _is_outage(error: psycopg2.Error) -> bool:
+    if isinstance(error, CheckViolation) and not error.diag.constraint_name:
+        # The row was on its way to the default partition when a partition for its month was made: only the constraint
+        # of a partition has no name. The next try takes the row to the new one.
+        return True
     if error.pgcode is None:
         # A plain DatabaseError without a state is what is left when the connection went away in the middle of a COPY.
         return isinstance(error, DRIVER_FAULTS) or type(error) is psycopg2.DatabaseError

@@ -38,7 +38,7 @@ class Server(gunicorn.app.base.BaseApplication):  # type: ignore[misc]
         self._options: dict[str, Any] = {
             "bind": f"{server.bind_address}:{port}",
             "workers": workers,
-            "worker_class": "mutt.web.worker.OneWriteWorker",
+            "worker_class": "mutt.web.worker.ApplianceWorker",
             "worker_connections": 4000,
             "keepalive": KEEPALIVE_SECONDS,
             # A worker whose hub hangs is replaced; requests do not count, only its heartbeat.

@@ -26,6 +26,8 @@ from mutt.web.monitoring import HealthResource, MetricsResource
 
 log = structlog.get_logger(__name__)
 
+PORT_RETRY_SECONDS = 1.0
+
 SILENT_SECONDS = 5.0
 """A child reports every second; after so long without a line its hub is stuck."""
 
@@ -179,6 +181,8 @@ def _serve(address: str, port: int, path: str, resource: Any) -> WSGIServer:
         server.start()
     except OSError as error:
         log.critical("cannot listen", address=address, port=port, problem=os.strerror(error.errno or 0))
+        # supervisor starts us again at once; the port will not be free so soon.
+        gevent.sleep(PORT_RETRY_SECONDS)
         sys.exit(1)
     return server
 

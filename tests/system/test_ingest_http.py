@@ -81,7 +81,9 @@ def test_bad_events_never_cost_the_good_ones(appliance: Appliance) -> None:
     ],
     ids=["empty", "garbage", "cut short", "deep", "no timestamp", "empty hostname", "huge number"],
 )
-def test_a_lone_bad_event_is_refused_with_a_sentence(appliance: Appliance, body: bytes, status: int, reason: str) -> None:
+def test_a_lone_bad_event_is_refused_with_a_sentence(
+    appliance: Appliance, body: bytes, status: int, reason: str
+) -> None:
     answer = appliance.post(body)
     problem = answer.json()
     assert (answer.status_code, answer.headers["Content-Type"]) == (status, "application/problem+json")
@@ -188,3 +190,45 @@ def test_metrics_and_health(appliance: Appliance) -> None:
     status, health = appliance.health("mutt-ingestor")
     assert (status, health["status"], health["redis"], health["version"]) == (200, "healthy", "connected", "2.5")
     assert isinstance(health["queue_depth"], int)
+
+
+def test_guessing_keys_is_slowed_down_and_valid_keys_are_not(appliance: Appliance) -> None:
+    guesses = requests.Session()
+
+    def guess() -> bool:
+        answer = guesses.post(f"{appliance.ingest_url}/ingest", headers={"X-API-KEY": "guess"}, timeout=10)
+        return answer.status_code == 429
+
+    wait_until(guess, "the guesses to be refused", every=0)
+    assert appliance.post(syslog.event("from the same address")).status_code == 202
+
+
+@pytest.mark.parametrize(
+    "start", [b"", b"POST /api/v2/ingest HTTP/1.1\r\nX-Slow: "], ids=["nothing sent", "half a head"]
+)
+def test_a_client_that_does_not_send_its_request_is_closed(appliance: Appliance, start: bytes) -> None:
+    port = appliance.ports["SERVER_PORT_INGESTOR"]
+    with socket.create_connection(("127.0.0.1", port), timeout=15) as client:
+        client.sendall(start)
+        # The end of the connection; the socket's own timeout of 15 s fails the test.
+        assert client.recv(1) == b""
+
+
+def test_a_body_that_does_not_come_is_answered_408_and_closed(appliance: Appliance) -> None:
+    head = f"POST /api/v2/ingest HTTP/1.1\r\nHost: x\r\nX-API-KEY: {INGEST_KEY}\r\nContent-Length: 100\r\n\r\n{{"
+    port = appliance.ports["SERVER_PORT_INGESTOR"]
+    with socket.create_connection(("127.0.0.1", port), timeout=15) as client:
+        client.sendall(head.encode())
+        answer = b"".join(iter(lambda: client.recv(65536), b""))
+    assert answer.startswith(b"HTTP/1.1 408")
+    assert b"body_timeout" in answer
+
+
+def test_two_requests_in_one_write_get_two_answers(appliance: Appliance) -> None:
+    body = json.dumps(syslog.event("pipelined")).encode()
+    head = f"POST /api/v2/ingest HTTP/1.1\r\nHost: x\r\nX-API-KEY: {INGEST_KEY}\r\nContent-Length: {len(body)}\r\n\r\n"
+    with socket.create_connection(("127.0.0.1", appliance.ports["SERVER_PORT_INGESTOR"]), timeout=5) as client:
+        client.sendall((head.encode() + body) * 2)
+        answers = b""
+        while answers.count(b"HTTP/1.1 202") < 2:
+            answers += client.recv(65536)

@@ -158,7 +158,7 @@ def test_redis_killed_under_load_loses_nothing(appliance: Appliance) -> None:
             before = len(accepted)
             wait_until(lambda before=before: len(accepted) > before + 50, "load to be taken", seconds=20)
             appliance.redis_server.kill()
-            status, health = wait_until(
+            _, health = wait_until(
                 lambda: (h := appliance.health("mutt-ingestor"))[0] == 503 and h, "health to say so", seconds=10
             )
             assert "Redis" in health["redis"]

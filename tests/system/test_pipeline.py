@@ -1,5 +1,6 @@
 """The main path with real processes: from HTTP to the audit log and the webhook."""
 
+import json
 import re
 import uuid
 from collections import Counter
@@ -45,7 +46,9 @@ def test_real_lines_are_audited_judged_and_forwarded(appliance: Appliance, how: 
     appliance.wait_until_idle()
 
     by_id = {each["correlation_id"]: each for each in events}
-    rows = appliance.query("SELECT correlation_id::text, rule_id, handling, syslog_severity, hostname FROM event_audit_log")
+    rows = appliance.query(
+        "SELECT correlation_id::text, rule_id, handling, syslog_severity, hostname FROM event_audit_log"
+    )
     assert Counter(row[0] for row in rows) == Counter(list(by_id))
     for correlation_id, rule_id, _handling, severity, hostname in rows:
         sent = by_id[correlation_id]
@@ -140,8 +143,9 @@ def test_unknown_fields_reach_the_audit_row_and_the_alert(appliance: Appliance) 
 
 def test_a_message_of_an_unknown_kind_in_the_queue_is_adopted_or_buried(appliance: Appliance) -> None:
     client, correlation_id = appliance.redis(), str(uuid.uuid4())
-    bare = f'{{"timestamp":"2026-01-01T00:00:00","message":"CRITICAL: bare","hostname":"h","correlation_id":"{correlation_id}"}}'
-    client.lpush("mutt:ingest_queue", bare, "not json at all")
+    bare = {"timestamp": "2026-01-01T00:00:00", "message": "CRITICAL: bare", "hostname": "h"}
+    bare["correlation_id"] = correlation_id
+    client.lpush("mutt:ingest_queue", json.dumps(bare), "not json at all")
     wait_until(lambda: client.llen("mutt:dlq:alerter") or client.llen("mutt:poison:permanent"), "the dead letter")
     appliance.wait_until_idle()
     assert appliance.query("SELECT correlation_id::text, rule_id FROM event_audit_log") == [(correlation_id, 1)]
@@ -152,7 +156,9 @@ def test_ten_thousand_events_at_once(appliance: Appliance) -> None:
     """500-event batches and single ones: accepted = audited, forwardable = received, nothing twice, nothing left."""
     forwardable = 0
     for batch in range(8):
-        events = [syslog.event(f"batch {batch} number {n}: " + ("CRITICAL" if n % 10 == 0 else "ok")) for n in range(500)]
+        events = [
+            syslog.event(f"batch {batch} number {n}: " + ("CRITICAL" if n % 10 == 0 else "ok")) for n in range(500)
+        ]
         forwardable += sum("CRITICAL" in each["message"] for each in events)
         assert appliance.post(events).json()["accepted"] == 500
     for n in range(200):
