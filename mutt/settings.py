@@ -159,6 +159,13 @@ class GeneralSettings:
         number(1, 600),
     )  # fmt: skip
 
+    stall_seconds: float = option(
+        "MUTT_STALL_SECONDS",
+        120.0,
+        "A worker that has messages and settles none for so long says so in /health.",
+        number(1, 86400),
+    )
+
     @property
     def pod(self) -> str:
         return self.pod_name or socket.gethostname()

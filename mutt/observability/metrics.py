@@ -80,6 +80,12 @@ class WorkerMetrics:
         self.returned = Counter(
             "mutt_queue_returned_messages", "Messages given back from dead processes.", registry=registry
         )
+        self.stalled = Gauge(
+            "mutt_worker_stalled",
+            "Worker processes that have messages and settle none.",
+            multiprocess_mode="livesum",
+            registry=registry,
+        )
         self.outages = Counter(
             "mutt_dependency_outages", "Times work paused because a dependency was away.", ["reason"], registry=registry
         )

@@ -26,12 +26,12 @@ DATA_FAULTS = (psycopg2.DataError, psycopg2.IntegrityError)
 """What psycopg2 raises for data, be it refused by PostgreSQL or by the driver itself."""
 
 
-def translated(error: psycopg2.Error, is_disconnected: bool) -> MuttError | None:
+def translated(error: psycopg2.Error) -> MuttError | None:
     """The error callers should see instead: DataError, OutageError, or None when it is a mistake in our own SQL.
 
-    A connection that broke on the way makes it an outage whatever the error says.
+    A connection that broke is an outage whatever the error says; the caller looks at that first.
     """
-    if is_disconnected or _is_outage(error):
+    if _is_outage(error):
         return OutageError(Reason.POSTGRES_UNREACHABLE, f"PostgreSQL cannot be used now: {sentence(error)}")
     if isinstance(error, DATA_FAULTS) or (error.pgcode or "").startswith(DATA_CLASSES):
         return DataError(sentence(error))
@@ -51,5 +51,8 @@ def _is_outage(error: psycopg2.Error) -> bool:
 
 def sentence(error: psycopg2.Error) -> str:
     """PostgreSQL's own words in one line, without the statement and the position in it."""
-    words = error.diag.message_primary or str(error) or type(error).__name__
-    return " ".join(words.split())
+    if error.diag.message_primary:
+        return " ".join(error.diag.message_primary.split())
+    # libpq's own: a line for each address that was tried, and guesses at the cause, which it indents.
+    lines = [line.strip() for line in str(error).splitlines() if line.strip() and not line.startswith("\t")]
+    return "; ".join(lines) or type(error).__name__

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import psycopg2
-import psycopg2.errors
+from psycopg2.errors import UndefinedTable
 
 from mutt.errors import ConfigurationError, MuttError, OutageError, Reason
 from mutt.store.connections import Connection
@@ -114,7 +114,8 @@ def migrate(connection: Connection, report: Callable[[str], None], folder: Path 
     """Applies what is pending, each migration in a transaction of its own, and returns what was applied.
 
     ``report`` gets a sentence for each. Several may call this at once: an advisory lock lets one of them do each
-    step. Raises MigrationError when a migration fails or does not fit the database, OutageError as any use does.
+    step. Raises MigrationError when a migration fails or does not fit the database; an outage is left to the driver's
+    own errors, which ``Database.run`` knows.
     """
     done = []
     while migration := _apply_next(connection, report, folder):
@@ -169,10 +170,10 @@ def _execute(connection: Connection, sql: str, what: str) -> None:
         with connection.cursor() as cursor:
             cursor.execute(sql)
     except psycopg2.Error as error:
-        fault = translated(error, bool(connection.closed))
         # A table that a migration expects and does not find is a fault of the migration, not an outage.
-        if isinstance(fault, OutageError) and not isinstance(error, psycopg2.errors.UndefinedTable):
-            raise fault from error
+        is_outage = isinstance(translated(error), OutageError) and not isinstance(error, UndefinedTable)
+        if connection.closed or is_outage:
+            raise
         raise MigrationError(f"{what} failed and was rolled back: {sentence(error)}") from error
 
 

@@ -10,7 +10,7 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from select import POLLIN
-from typing import Any, TypeVar
+from typing import Any, NoReturn, TypeVar
 
 import psycopg2
 from gevent.lock import BoundedSemaphore
@@ -18,7 +18,7 @@ from gevent.monkey import get_original
 from gevent.threadpool import ThreadPool
 from psycopg2.extensions import TRANSACTION_STATUS_IDLE
 
-from mutt.errors import UnknownOutcomeError
+from mutt.errors import OutageError, Reason, UnknownOutcomeError
 from mutt.settings import DatabaseSettings
 from mutt.store import migrations
 from mutt.store.connections import Connection, PasswordSource, connection_parameters, open_connection
@@ -66,8 +66,10 @@ class Database:
         """What ``work`` returns, once its transaction is committed; an error of ``work`` rolls it back.
 
         ``work`` gets a connection with a transaction about to begin and runs in a native thread: it must not touch
-        gevent, log, or call ``run``. Raises OutageError (nothing was done; try again), UnknownOutcomeError (an
-        OutageError: the answer to COMMIT was lost, so it may have been done) or DataError (trying again is no use).
+        gevent, log, or call ``run``. It is run a second time, on another connection, when the first one broke before
+        COMMIT; so what it does beside its SQL must bear that. Raises OutageError (nothing was done; try again),
+        UnknownOutcomeError (an OutageError: the answer to COMMIT was lost, so it may have been done) or DataError
+        (trying again is no use).
         """
         with self._permits:
             if self._closed:
@@ -95,9 +97,17 @@ class Database:
     def _outcome(self, work: Callable[[Connection], T]) -> tuple[T | None, BaseException | None]:
         """The result or the error, for ``run`` to return or raise: gevent prints an exception that leaves a thread."""
         try:
-            return self._transaction(work), None
+            return self._work(work), None
         except BaseException as error:  # noqa: BLE001 - raised again in the greenlet that asked
             return None, error
+
+    def _work(self, work: Callable[[Connection], T]) -> T:
+        try:
+            return self._transaction(work)
+        except _LostConnectionError:
+            # A server that was restarted, or a session that an operator has cut: a new connection will do. If the
+            # server is away, connecting says so.
+            return self._transaction(work)
 
     def _transaction(self, work: Callable[[Connection], T]) -> T:
         with self._borrowed() as connection:
@@ -107,12 +117,11 @@ class Database:
                     connection.rollback()
                     self._schema_is_known = True
                 result = work(connection)
-                _commit(connection)
             except psycopg2.Error as error:
-                fault = translated(error, bool(connection.closed))
-                if fault is None:
-                    raise
-                raise fault from error
+                if connection.closed:
+                    raise _LostConnectionError(error) from error
+                _raise_translated(error)
+            _commit(connection)
             return result
 
     @contextmanager
@@ -149,13 +158,27 @@ class Database:
             return
 
 
+class _LostConnectionError(OutageError):
+    """The connection broke before COMMIT was sent, so nothing was done."""
+
+    def __init__(self, error: psycopg2.Error) -> None:
+        super().__init__(Reason.POSTGRES_UNREACHABLE, f"PostgreSQL went away: {sentence(error)}")
+
+
 def _commit(connection: Connection) -> None:
     try:
         connection.commit()
     except psycopg2.Error as error:
         if connection.closed:
             raise UnknownOutcomeError(f"PostgreSQL went away during COMMIT: {sentence(error)}") from error
-        raise
+        _raise_translated(error)
+
+
+def _raise_translated(error: psycopg2.Error) -> NoReturn:
+    fault = translated(error)
+    if fault is None:
+        raise error
+    raise fault from error
 
 
 def _is_clean(connection: Connection) -> bool:

@@ -80,6 +80,7 @@ class BatchWorker(ABC):
 
     def settle(self, batch: Batch, settlement: Settlement) -> None:
         outcome = self.pace.until_possible(lambda: self.queue.settle(batch, settlement), SETTLE_GRACE_SECONDS)
+        self.pace.progress()
         if outcome is Settled.FENCED:
             self.metrics.fenced.inc()
             log.warning("fenced: the batch was given back while it was in hand", messages=len(batch.messages))
@@ -102,6 +103,8 @@ class BatchWorker(ABC):
     def _queue_has_messages(self) -> bool:
         with self._may_be_cut_short():
             found = self.pace.until_possible(lambda: self.queue.wait(self._wait_seconds))
+        if not found:
+            self.pace.progress()
         return found and not self.pace.stopping.is_set()
 
     @contextmanager

@@ -91,6 +91,7 @@ class ForwarderWorker(BatchWorker):
             permit = self.pace.until_possible(self._gatekeeper.ask)
             if permit.granted:
                 return permit, asked_at
+            self.pace.progress()  # It is the receiver that we wait for.
             if permit.gate is Gate.RATE:
                 self.forwarder_metrics.rate_limit_hits.inc()
             if self.pace.stopping.wait(min(permit.wait_seconds, LONGEST_NAP_SECONDS)):

@@ -16,6 +16,7 @@ from mutt.errors import OutageError
 from mutt.observability.metrics import WorkerMetrics
 from mutt.queues import janitor, retry
 from mutt.queues.reliable import ReliableQueue
+from mutt.settings import GeneralSettings
 
 log = structlog.get_logger(__name__)
 
@@ -35,9 +36,14 @@ class Pace:
 
     def __init__(self, stopping: Flag, metrics: WorkerMetrics) -> None:
         self.stopping = stopping
+        self.last_progress = time.monotonic()
         self.last_outage = 0.0
         self.paused_by: OutageError | None = None
         self._metrics = metrics
+
+    def progress(self) -> None:
+        """Something was finished, or there is nothing to do: whatever is wrong, we are not stuck."""
+        self.last_progress = time.monotonic()
 
     def until_possible(self, work: Callable[[], T], stop_grace_seconds: float = 0.0) -> T:
         """What ``work`` returns, once no OutageError prevents it. Raises StoppingError when told to stop meanwhile.
@@ -96,7 +102,7 @@ class Lifecycle:
         metrics: WorkerMetrics,
         heartbeat_seconds: float,
         lease_seconds: float,
-        drain_seconds: float,
+        general: GeneralSettings,
         status_fd: int | None,
     ) -> None:
         self.pace = pace
@@ -104,7 +110,8 @@ class Lifecycle:
         self._metrics = metrics
         self._heartbeat_seconds = heartbeat_seconds
         self._lease_seconds = lease_seconds
-        self._drain_seconds = drain_seconds
+        self._drain_seconds = general.shutdown_timeout_seconds
+        self._stall_seconds = general.stall_seconds
         self._status_fd = status_fd
 
     def run(self, worker: Worker, credentials: Credentials) -> None:
@@ -169,12 +176,20 @@ class Lifecycle:
                 self.pace.until_possible(work)
             gevent.sleep(seconds)
 
+    def _state(self) -> str:
+        """What the parent shows in /health: "working", the reason of a pause, or how long nothing was finished."""
+        silent = time.monotonic() - self.pace.last_progress
+        self._metrics.stalled.set(silent > self._stall_seconds)
+        if self.pace.paused_by:
+            return str(self.pace.paused_by.reason)
+        return f"nothing finished for {silent:.0f} s" if silent > self._stall_seconds else "working"
+
     def _report(self) -> None:
         """Tells the parent once a second that our hub turns and what we wait for."""
         if self._status_fd is None:
             return
         while True:
-            state = str(self.pace.paused_by.reason) if self.pace.paused_by else "working"
+            state = self._state()
             try:
                 os.write(self._status_fd, f"{state}\n".encode())
             except BlockingIOError:

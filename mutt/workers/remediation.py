@@ -82,6 +82,7 @@ class RemediationWorker:
         while not self._pace.stopping.is_set():
             with contextlib.suppress(StoppingError):
                 self._return_some()
+            self._pace.progress()
             self._pace.stopping.wait(PARKED_INTERVAL_SECONDS)
 
     def _return_some(self) -> None:

@@ -74,7 +74,7 @@ def run_alerter(settings: Alerter, status_fd: int | None) -> None:
         worker_metrics,
         own.heartbeat_interval_seconds,
         own.janitor_timeout_seconds,
-        settings.general.shutdown_timeout_seconds,
+        settings.general,
         status_fd,
     ).run(worker, credentials)
 
@@ -102,7 +102,7 @@ def run_forwarder(settings: Forwarder, status_fd: int | None) -> None:
         worker_metrics,
         own.heartbeat_interval_seconds,
         own.janitor_timeout_seconds,
-        settings.general.shutdown_timeout_seconds,
+        settings.general,
         status_fd,
     ).run(worker, credentials)
 
@@ -132,7 +132,7 @@ def run_remediation(settings: Remediation, status_fd: int | None) -> None:
         worker_metrics,
         REMEDIATION_LEASE_SECONDS / 3,
         REMEDIATION_LEASE_SECONDS,
-        settings.general.shutdown_timeout_seconds,
+        settings.general,
         status_fd,
     ).run(worker, credentials)
 

@@ -11,6 +11,7 @@ from tests.support.redis_server import PrivateRedis
 SETTINGS = {
     "UNHANDLED_THRESHOLD": "20",
     "MUTT_SHUTDOWN_TIMEOUT": "5",
+    "MUTT_STALL_SECONDS": "6",
     "MOOG_RATE_LIMIT": "400",
     "MOOG_RETRY_BASE_DELAY": "0.1",
     "MOOG_MAX_RETRIES": "3",

@@ -208,3 +208,14 @@ def test_a_taken_port_is_named(appliance: Appliance) -> None:
     )  # fmt: skip
     assert done.returncode == 1
     assert f"port={appliance.ports['HEALTH_PORT_REMEDIATION']}" in done.stdout
+
+
+def test_a_worker_that_finishes_nothing_says_so(appliance: Appliance) -> None:
+    with appliance.locked_audit_log():
+        appliance.post(syslog.event("CRITICAL: stuck"))
+        status, health = wait_until(
+            lambda: (h := appliance.health("mutt-alerter"))[0] == 503 and h, "the stall to be noticed", seconds=20
+        )
+        assert (status, "nothing finished for" in health["workers"]) == (503, True)
+        assert appliance.metric("METRICS_PORT_ALERTER", "mutt_worker_stalled") == 1
+    wait_healthy(appliance, "mutt-alerter")
