@@ -24,6 +24,7 @@ class Reason(StrEnum):
     TOO_MANY_WRONG_KEYS = "too_many_wrong_keys"
     BODY_TOO_LARGE = "body_too_large"
     UNPACKED_TOO_LARGE = "unpacked_too_large"
+    TOO_MANY_EVENTS = "too_many_events"
     BAD_ENCODING = "bad_encoding"
     BODY_TIMEOUT = "body_timeout"
     # Backpressure and outages: answered 503, never counted against a message.

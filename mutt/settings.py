@@ -9,7 +9,6 @@ import dataclasses
 import difflib
 import os
 import re
-import shlex
 import socket
 import sys
 from collections.abc import Callable, Mapping
@@ -21,10 +20,14 @@ from mutt.errors import EX_CONFIG, ConfigurationError
 DEFAULT_ENV_FILE = Path("/etc/mutt/mutt.env")
 
 OWNED_PREFIXES = (
-    "ALERTER_", "AUDIT_LOG_", "BRPOPLPUSH_", "CACHE_", "DB_", "HEALTH_PORT_", "INGEST_", "LOG_", "METRICS_", "MOOG_",
-    "MUTT_", "REDIS_", "REMEDIATION_", "SERVER_", "UNHANDLED_", "VAULT_", "WEBUI_",
+    "ALERT_QUEUE_", "ALERTER_", "AUDIT_LOG_", "BRPOPLPUSH_", "CACHE_", "DB_", "DYNAMIC_CONFIG_", "HEALTH_PORT_",
+    "INGEST_", "LOG_", "MAX_INGEST_", "METRICS_", "MOOG_", "MUTT_", "POD_NAME", "REDIS_", "REMEDIATION_",
+    "REQUIRED_MESSAGE_", "SERVER_", "UNHANDLED_", "VAULT_", "WEBUI_",
 )  # fmt: skip
 """A variable in mutt.env that starts so and that nobody knows is a typing mistake."""
+
+NOT_USED_YET = ("AUDIT_LOG_PAGE_SIZE", "OTEL_ENABLED", "OTEL_EXPORTER_OTLP_ENDPOINT", "PROMETHEUS_URL")
+"""Variables of the specification that this release accepts and does not use."""
 
 Parser = Callable[[str], Any]
 
@@ -62,13 +65,10 @@ def integer(low: int, high: int) -> Parser:
 
 def number(low: float, high: float) -> Parser:
     def parse(value: str) -> float:
-        try:
-            parsed = float(value)
-        except ValueError:
-            parsed = float("nan")
-        if not low <= parsed <= high:
+        plain = re.fullmatch(r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)", value.strip())
+        if not plain or not low <= float(value) <= high:
             raise ValueError(f"must be a number from {low:g} to {high:g}")
-        return parsed
+        return float(value)
 
     return parse
 
@@ -81,7 +81,7 @@ def choice(*words: str) -> Parser:
         for word in words:
             if value.strip().lower() == word.lower():
                 return word
-        raise ValueError(f"must be one of {', '.join(words)}")
+        raise ValueError(f"must be one of {', '.join(filter(None, words))}")
 
     return parse
 
@@ -106,7 +106,7 @@ def host_list(value: str) -> tuple[tuple[str, int], ...]:
         if not colon:
             host, digits = part, "26379"
         try:
-            hosts.append((host, port(digits)))
+            hosts.append((required_text(host), port(digits)))
         except ValueError:
             raise ValueError("must be a list host:port,host:port") from None
     return tuple(hosts)
@@ -347,6 +347,12 @@ class IngestSettings:
         0,
         "Replicas of Redis that must have an event before it is answered 202.",
         integer(0, 16),
+    )
+    max_batch_events: int = option(
+        "INGEST_MAX_BATCH_EVENTS",
+        100_000,
+        "Most events in one request.",
+        integer(1, 10_000_000),
     )
     dead_letters_max: int = option(
         "INGEST_DLQ_MAX", 100_000, "Refused events kept in mutt:dlq:ingest.", integer(1, 100_000_000)
@@ -627,10 +633,19 @@ def read_env_file(file: Path) -> tuple[dict[str, str], list[str]]:
     return values, problems
 
 
+_ESCAPED = {"": re.compile(r"\\(.)"), '"': re.compile(r"\\([\"\\`$])")}
+"""What a backslash stands before: outside quotes anything, inside double quotes only these."""
+
+
 def _unquote(value: str) -> str:
-    if value[:1] in ("'", '"'):
-        return "".join(shlex.split(value, comments=False, posix=True))
-    return value
+    """The value as systemd reads it. Raises ValueError when a quote is not closed."""
+    quote = value[:1] if value[:1] in ("'", '"') else ""
+    if not quote:
+        return _ESCAPED[""].sub(r"\1", value)
+    closing = re.match(r"'([^']*)'$" if quote == "'" else r'"((?:[^"\\]|\\.)*)"$', value)
+    if not closing:
+        raise ValueError("unclosed quote")
+    return closing[1] if quote == "'" else _ESCAPED['"'].sub(r"\1", closing[1])
 
 
 def load(program: type[Program], environ: Mapping[str, str] = os.environ, env_file: Path | None = None) -> Program:
@@ -681,7 +696,7 @@ def _read_group(group_type: Any, values: Mapping[str, str]) -> tuple[Any, list[s
 
 def _unknown_variables(from_file: Mapping[str, str], environ: Mapping[str, str], file: Path) -> list[str]:
     """Typing mistakes. The environment belongs to others too, so there only a near miss is reported."""
-    known = [*known_variables(), "MUTT_ENV_FILE", "MUTT_BIN"]
+    known = [*known_variables(), *NOT_USED_YET, "MUTT_ENV_FILE", "MUTT_BIN"]
     problems = []
     for variable in sorted({*from_file, *environ}):
         if variable in known or not variable.startswith(OWNED_PREFIXES):

@@ -82,7 +82,7 @@ class OverviewPage:
         self._exchange(str(form.get("api_key", "")) if isinstance(form, dict) else "", resp)
 
     def _exchange(self, key: str, resp: falcon.Response) -> None:
-        if not key_is_valid(key, KEY_NAME, self._credentials):
+        if not key_is_valid(key.encode("utf-8", "replace"), KEY_NAME, self._credentials):
             self._show_login(resp, "That is not a valid key.")
             return
         self._sessions.begin(resp, self._secure)

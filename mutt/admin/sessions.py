@@ -6,7 +6,7 @@ import falcon
 from itsdangerous import BadSignature, URLSafeTimedSerializer
 
 from mutt.credentials import Credentials
-from mutt.web.auth import key_is_valid
+from mutt.web.auth import header_key, key_is_valid
 
 COOKIE = "mutt_session"
 LIFETIME_SECONDS = 12 * 3600
@@ -23,7 +23,7 @@ class Sessions:
 
     def allows(self, req: falcon.Request) -> bool:
         """Whether the request carries the API key or a session. Raises CredentialsError."""
-        if key_is_valid(req.get_header("X-API-KEY"), KEY_NAME, self._credentials):
+        if key_is_valid(header_key(req), KEY_NAME, self._credentials):
             return True
         cookie = req.cookies.get(COOKIE)
         return cookie is not None and any(_is_signed_by(key, cookie) for key in self._credentials.candidates(KEY_NAME))

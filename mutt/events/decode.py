@@ -65,12 +65,33 @@ def _decode_leniently(body: bytes) -> Items:
         return _items(_loads(text))
     except ValueError as error:
         whole = error
-    pieces = list(_array_elements(text) if text.startswith("[") else text.splitlines())
-    values = [_piece(piece) for piece in pieces if piece.strip()]
+    values = _salvage(text)
     if not any(isinstance(value, dict) for value in values):
         raise EventError(Reason.NOT_JSON, f"the body cannot be read as JSON: {whole}")
     # A single object followed by blank lines is still a single object.
     return Items(values, single=len(values) == 1 and not text.startswith("["))
+
+
+_ENVELOPE = re.compile(r'\{\s*"records"\s*:\s*(?=\[)')
+
+
+def _salvage(text: str) -> list[Any]:
+    """The items of a body that is not JSON as a whole: an array or an envelope when it ends like one, else lines."""
+    envelope = _ENVELOPE.match(text)
+    try:
+        if envelope and text.endswith("}"):
+            return [_salvaged_record(piece) for piece in _array_elements(text[envelope.end() : -1])]
+        if text.startswith("["):
+            return [_piece(piece) for piece in _array_elements(text) if piece.strip()]
+    except EventError:
+        pass  # Not an array after all; its lines may still be events.
+    # Only a newline ends a line: U+2028 and U+0085 may stand in a message.
+    return [_piece(line) for line in text.split("\n") if line.strip()]
+
+
+def _salvaged_record(piece: str) -> Any:
+    record = _piece(piece)
+    return record if isinstance(record, Unreadable) else _kafkarest_value(record)
 
 
 def _piece(piece: str) -> Any:
@@ -107,7 +128,7 @@ def _bounded_float(digits: str) -> float:
     return value
 
 
-_STRUCTURE = re.compile(r'"(?:[^"\\]|\\.)*"?|[\[\]{},]', re.DOTALL)
+_STRUCTURE = re.compile(r'"(?:[^"\\]++|\\.)*+"?|[\[\]{},]', re.DOTALL)
 """Strings (to be passed over) and the characters that give JSON its structure."""
 
 

@@ -5,6 +5,7 @@ random ones. Randomness is fetched 4 KiB at a time, because one system call an i
 """
 
 import os
+import re
 import time
 from uuid import UUID
 
@@ -12,6 +13,11 @@ _POOL_BYTES = 4096
 _BYTES_PER_ID = 10
 _VERSION_7 = 0x7 << 76
 _VARIANT = 0x2 << 62
+
+
+_UUID = re.compile(
+    r"(?:urn:uuid:)?\{?(?:[0-9a-f]{32}|[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})\}?", re.IGNORECASE | re.ASCII
+)
 
 
 class IdSource:
@@ -37,7 +43,4 @@ class IdSource:
 
 def canonical_uuid(text: str) -> str | None:
     """The UUID in lower case with hyphens, or None when the text is not a UUID."""
-    try:
-        return str(UUID(text))
-    except ValueError:
-        return None
+    return str(UUID(text)) if _UUID.fullmatch(text) else None

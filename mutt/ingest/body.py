@@ -10,6 +10,8 @@ from mutt.errors import Reason, RequestError
 BODY_DEADLINE_SECONDS = 10.0
 """For the whole body. A relay on the network needs milliseconds; who needs longer holds a connection hostage."""
 
+PIECE_BYTES = 4096
+
 KEPT_BYTES = 64 * 1024
 """As much of a refused body as a dead letter keeps."""
 
@@ -68,17 +70,20 @@ def _close_connection(environ: dict[str, Any]) -> None:
 def _unpack(body: bytes, max_unpacked: int) -> bytes:
     """The content of a gzip file of one or more members."""
     unpacked = bytearray()
-    rest = body
+    at = 0
     try:
-        while rest:
+        while at < len(body):
             member = zlib.decompressobj(wbits=16 + zlib.MAX_WBITS)
-            unpacked += member.decompress(rest, max_unpacked + 1 - len(unpacked))
+            while not member.eof and at < len(body) and len(unpacked) <= max_unpacked:
+                # In pieces: zlib copies what follows a member, which would be all the rest for every tiny member.
+                piece = body[at : at + PIECE_BYTES]
+                unpacked += member.decompress(piece, max_unpacked + 1 - len(unpacked))
+                at += len(piece) - len(member.unused_data)
             if len(unpacked) > max_unpacked:
                 sentence = f"the body unpacks to more than {max_unpacked} bytes; send smaller batches"
                 raise RequestError(Reason.UNPACKED_TOO_LARGE, 413, sentence, bytes(unpacked[:KEPT_BYTES]))
             if not member.eof:
                 raise RequestError(Reason.BAD_ENCODING, 400, "the gzip body is cut short", bytes(unpacked[:KEPT_BYTES]))
-            rest = member.unused_data
     except zlib.error as error:
         raise RequestError(Reason.BAD_ENCODING, 400, f"the body is not gzip: {error}", body[:KEPT_BYTES]) from error
     return bytes(unpacked)

@@ -21,7 +21,7 @@ from mutt.observability.metrics import IngestorMetrics
 from mutt.queues.intake import Intake
 from mutt.settings import IngestSettings
 from mutt.web import problems
-from mutt.web.auth import key_is_valid
+from mutt.web.auth import header_key, key_is_valid
 from mutt.web.throttle import WrongKeys
 
 _TOLD_TO_WAIT = 503
@@ -101,7 +101,7 @@ class IngestResource:
         problems.write(resp, refusal)
 
     def _authenticate(self, req: falcon.Request) -> None:
-        if not key_is_valid(req.get_header("X-API-KEY"), "INGEST_API_KEY", self._credentials):
+        if not key_is_valid(header_key(req), "INGEST_API_KEY", self._credentials):
             if self._wrong_keys.too_many(req.remote_addr):
                 raise RequestError(
                     Reason.TOO_MANY_WRONG_KEYS, 429, "too many wrong keys from this address; wait a minute"
@@ -117,6 +117,9 @@ class IngestResource:
             items = decode_body(body)
         except EventError as error:
             raise RequestError(error.reason, 400, str(error), body) from error
+        if len(items.values) > self._settings.max_batch_events:
+            sentence = f"the body holds {len(items.values)} events; at most {self._settings.max_batch_events} are taken"
+            raise RequestError(Reason.TOO_MANY_EVENTS, 413, sentence, body)
         now, events, rejected = self._now(), [], []
         for index, item in enumerate(items.values):
             try:
@@ -187,4 +190,8 @@ def item_text(item: Any) -> bytes:
     try:
         return msgspec.json.encode(item)
     except (MuttError, msgspec.MsgspecError, UnicodeEncodeError, OverflowError, RecursionError):
+        pass
+    try:
         return json.dumps(item).encode()
+    except RecursionError:
+        return b"(nested too deeply to be kept)"

@@ -2,6 +2,7 @@
 
 import base64
 import email.utils
+import re
 import time
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -153,11 +154,11 @@ def retry_after(value: str | None) -> float:
     """Seconds that a Retry-After header asks for (a number or an HTTP date); 0 when it says nothing sensible."""
     if not value:
         return 0.0
-    if value.strip().isdigit():
+    if re.fullmatch(r"\s*[0-9]+\s*", value):
         seconds = float(value.strip()[:9])
     else:
         try:
             seconds = (email.utils.parsedate_to_datetime(value) - datetime.now(UTC)).total_seconds()
-        except (ValueError, TypeError):
+        except (ValueError, TypeError, OverflowError):
             return 0.0
     return min(max(seconds, 0.0), MOST_HOLD_SECONDS)

@@ -21,7 +21,7 @@ DESCRIPTION_LIMIT = 8192
 
 def severity(alert: Alert) -> int:
     """Moogsoft's severity, 1 (indeterminate) to 5 (critical)."""
-    return INDETERMINATE if alert.syslog_severity is None else MOOG_SEVERITY[alert.syslog_severity]
+    return INDETERMINATE if alert.syslog_severity is None else MOOG_SEVERITY.get(alert.syslog_severity, INDETERMINATE)
 
 
 def enterprise(alert: Alert) -> dict[str, Any]:

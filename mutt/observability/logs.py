@@ -3,7 +3,9 @@
 Libraries that log through the standard library (gunicorn among them) come out in the same shape.
 """
 
+import io
 import logging
+import re
 import sys
 from typing import Any
 
@@ -29,6 +31,7 @@ def configure(settings: GeneralSettings, service: str) -> None:
                 structlog.processors.CallsiteParameter.MODULE,
                 structlog.processors.CallsiteParameter.FUNC_NAME,
                 structlog.processors.CallsiteParameter.LINENO,
+                structlog.processors.CallsiteParameter.THREAD_NAME,
             }
         ),
         _guide_names,
@@ -46,6 +49,8 @@ def configure(settings: GeneralSettings, service: str) -> None:
         wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelNamesMapping()[settings.log_level]),
         cache_logger_on_first_use=True,
     )
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")  # A lone surrogate must not cost the line.
     handler = logging.StreamHandler(sys.stdout)
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
@@ -64,11 +69,24 @@ def _guide_names(_logger: Any, _method: str, event: structlog.typing.EventDict) 
     event["level"] = str(event.get("level", "info")).upper()
     event["function"] = event.pop("func_name", None)
     event["line"] = event.pop("lineno", None)
+    event["thread"] = event.pop("thread_name", None)
     return event
 
 
 def _without_details(_logger: Any, _method: str, event: structlog.typing.EventDict) -> structlog.typing.EventDict:
-    """A person reading plain text does not need what is the same on every line."""
-    for name in ("module", "function", "line", "version", "pod_name"):
+    """A person reading plain text does not need what is the same on every line, nor what could move the cursor."""
+    for name in ("module", "function", "line", "version", "pod_name", "thread"):
         event.pop(name, None)
+    for name, value in event.items():
+        # The renderer quotes values with white space in them, and escapes them in doing so.
+        if isinstance(value, str) and (name == "event" or not re.search(r"\s", value)):
+            event[name] = _CONTROL.sub(_escaped, value)
     return event
+
+
+_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
+"""Syslog text comes from devices and whoever writes to them; a terminal obeys some of these characters."""
+
+
+def _escaped(match: "re.Match[str]") -> str:
+    return f"\\x{ord(match.group()):02x}"

@@ -8,7 +8,7 @@ import hashlib
 import re
 from functools import lru_cache
 
-LOOK_AT = 512
+LOOK_AT = 2048
 """Characters of the message that make the pattern: syslog says what it is about at the start."""
 
 MAX_PATTERN = 200
@@ -33,6 +33,7 @@ _WHOLE_TOKENS = tuple(
         (r"0[xX][0-9a-fA-F]+|(?=.*[0-9])(?=.*[a-fA-F])[0-9a-fA-F]{8,64}", "<hex>"),
     )
 )  # fmt: skip
+_NAME = re.compile(r"[A-Za-z_]*[G-Zg-z_][A-Za-z_]*")
 _DIGITS = re.compile(r"[0-9]+(?:[.,][0-9]+)*")
 _PUNCTUATION = ".,:;/-+"
 
@@ -46,12 +47,15 @@ def _mask_token(token: str) -> str:
     for expression, masked in _WHOLE_TOKENS:
         if expression.fullmatch(word):
             return token if masked is None else f"{before}{masked}{after}"
+    name, colon, value = word.partition(":")
+    if colon and _NAME.fullmatch(name):
+        return f"{before}{name}:{_mask_token(value) if any(c in '0123456789' for c in value) else value}{after}"
     return _DIGITS.sub("<n>", token)
 
 
 def mask(message: str) -> str:
     """The message with its variable parts masked, on one line."""
-    return " ".join(_TOKEN.sub(lambda match: _mask_token(match.group()), message[:LOOK_AT]).split())
+    return " ".join(_TOKEN.sub(lambda match: _mask_token(match.group()), message[:LOOK_AT]).split())[:512]
 
 
 def unhandled_pattern(source: str | None, message: str) -> str:

@@ -57,6 +57,8 @@ def compile_pattern(pattern: str) -> "re2._Regexp[str]":
     options.log_errors = False
     try:
         return re2.compile(pattern, options)
+    except UnicodeEncodeError:
+        raise UnusableRuleError("match_string holds characters that are not Unicode text") from None
     except re2.error as error:
         reason = error.args[0].decode() if error.args and isinstance(error.args[0], bytes) else str(error)
         raise UnusableRuleError(f"match_string is not a valid RE2 pattern: {reason}") from error

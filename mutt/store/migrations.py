@@ -7,7 +7,8 @@ A migration is a file ``sql/NNNN_name.sql`` of plain SQL. It runs in one transac
 import hashlib
 import re
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import datetime
 from enum import StrEnum
 from pathlib import Path
@@ -124,7 +125,7 @@ def migrate(connection: Connection, report: Callable[[str], None], folder: Path 
 
 
 def _apply_next(connection: Connection, report: Callable[[str], None], folder: Path | None) -> Migration | None:
-    with connection, connection.cursor() as cursor:
+    with _transaction(connection), connection.cursor() as cursor:
         cursor.execute("SELECT set_config('lock_timeout', %s, true)", (f"{LOCK_TIMEOUT_SECONDS}s",))
         cursor.execute("SELECT pg_advisory_xact_lock(%s)", (ADVISORY_LOCK,))
         _execute(connection, query("create_schema_migrations"), "the table schema_migrations")
@@ -136,6 +137,18 @@ def _apply_next(connection: Connection, report: Callable[[str], None], folder: P
         cursor.execute(query("insert_schema_migration"), (migration.version, migration.name, migration.checksum))
     report(f"applied {label(migration)} in {1000 * (time.monotonic() - started):.0f} ms")
     return migration
+
+
+@contextmanager
+def _transaction(connection: Connection) -> Iterator[None]:
+    """As ``with connection``, which puts an error of its own over the one that tells how the connection was lost."""
+    try:
+        yield
+    except BaseException:
+        if not connection.closed:
+            connection.rollback()
+        raise
+    connection.commit()
 
 
 def _pending(connection: Connection, folder: Path | None) -> list[Migration]:

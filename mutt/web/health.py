@@ -28,7 +28,13 @@ def report(
     healthy = True
     body: dict[str, Any] = {"status": "healthy"}
     for name, greenlet in greenlets.items():
-        passed, finding = greenlet.value if greenlet.ready() else (False, f"no answer within {DEADLINE_SECONDS:g} s")
+        passed, finding = (
+            greenlet.value
+            if greenlet.successful()
+            else (False, "the check itself failed: " + type(greenlet.exception).__name__)
+            if greenlet.ready()
+            else (False, f"no answer within {DEADLINE_SECONDS:g} s")
+        )
         greenlet.kill(block=False)
         healthy &= passed
         body[name] = finding

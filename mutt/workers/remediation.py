@@ -136,7 +136,13 @@ class RemediationWorker:
 
     def _settle(self, source: Source, batch: Batch) -> None:
         calm = self._pace.until_possible(self._calm)
-        settlement = self.judge(source, batch.messages, datetime.now(UTC), calm)
+        try:
+            settlement = self.judge(source, batch.messages, datetime.now(UTC), calm)
+        except Exception:
+            # As in every worker's loop: one letter must not stop the others; its returns are counted.
+            log.exception("failed; the dead letters go back to their list", letters=len(batch.messages))
+            self._pace.until_possible(lambda: source.queue.abandon(batch))
+            return
         self._pace.until_possible(lambda: source.queue.settle(batch, settlement), stop_grace_seconds=5.0)
 
     def judge(self, source: Source, records: Sequence[bytes], now: datetime, calm: bool) -> Settlement:
