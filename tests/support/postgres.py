@@ -8,23 +8,25 @@ import itertools
 import os
 import pwd
 import re
-import secrets
 import shutil
 import signal
 import socket
 import stat
 import subprocess
 import tempfile
-import time
 from collections.abc import Iterator, Mapping
-from contextlib import closing
+from contextlib import closing, contextmanager
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import psycopg2
 import pytest
 
 from mutt.settings import DatabaseSettings
+from mutt.store import migrations
+from mutt.store.pool import Database
+from tests.support.waiting import wait_until
 
 ROLE = "mutt_user"
 PASSWORD = "mutt_password"
@@ -54,6 +56,7 @@ class PrivatePostgres:
         self._settings = {**SETTINGS, **(settings or {})}
         self._account = SUPERUSER if os.geteuid() == 0 else None
         self._names = itertools.count(1)
+        self._template: str | None = None
         self.folder = Path(tempfile.mkdtemp(prefix="mutt-postgres-", dir=_reachable_folder()))
         if self._account:
             shutil.chown(self.folder, self._account)
@@ -79,7 +82,9 @@ class PrivatePostgres:
         processes = [postmaster, *_children(postmaster)]
         for process in processes:
             _signal(process, signal.SIGKILL)
-        _wait_until(lambda: not any(map(_is_alive, processes)), "PostgreSQL did not die")
+        wait_until(lambda: not any(map(_is_alive, processes)), "PostgreSQL to die")
+        # Until its parent has noticed, a dead process still has its id, and pg_ctl takes it for a running server.
+        (self.data / "postmaster.pid").unlink()
 
     def pause(self) -> None:
         """SIGSTOP to every one of its processes: it neither answers nor closes anything."""
@@ -100,6 +105,14 @@ class PrivatePostgres:
         name = name or f"test_{next(self._names)}"
         self.execute(f'CREATE DATABASE "{name}" OWNER {ROLE} TEMPLATE "{template}"')
         return name
+
+    def create_migrated_database(self) -> str:
+        """As ``create_database``, with MUTT's schema and its example rules in it."""
+        if self._template is None:
+            self._template = self.create_database()
+            with closing(psycopg2.connect(self.dsn(self._template))) as connection:
+                migrations.migrate(connection, report=lambda _sentence: None)
+        return self.create_database(template=self._template)
 
     def execute(self, statement: str, database: str = "postgres") -> list[tuple[object, ...]]:
         """Runs one statement as superuser, outside a transaction; the rows, if it gives any."""
@@ -174,7 +187,8 @@ class PrivatePostgres:
         account = pwd.getpwnam(self._account) if self._account else None
         with tempfile.TemporaryFile("w+") as output:
             done = subprocess.run(
-                command, cwd=self.folder, stdin=subprocess.DEVNULL, stdout=output, stderr=output, check=False, text=True,
+                command, cwd=self.folder, check=False, text=True,
+                stdin=subprocess.DEVNULL, stdout=output, stderr=output,
                 user=account and account.pw_uid, group=account and account.pw_gid, extra_groups=[] if account else None,
                 env={**os.environ, "LC_ALL": "C.UTF-8"},
             )  # fmt: skip
@@ -192,6 +206,17 @@ class Passwords:
     def candidates(self, name: str) -> tuple[str, ...]:
         assert name == "DB_PASS"
         return self.passwords
+
+
+@contextmanager
+def open_database(server: PrivatePostgres, name: str | None = None, **options: Any) -> Iterator[Database]:
+    """MUTT's own access to a database of the server, a new one with the schema unless one is named."""
+    settings = server.settings(name or server.create_migrated_database())
+    database = Database(settings, Passwords(PASSWORD), "test", **options)
+    try:
+        yield database
+    finally:
+        database.close()
 
 
 def find_binaries() -> Path | None:
@@ -213,16 +238,11 @@ def shared_server() -> PrivatePostgres:
 
 
 @pytest.fixture(scope="session")
-def postgres_server() -> Iterator[PrivatePostgres]:
+def postgres_server() -> PrivatePostgres:
     """The server that tests share; a test that stops it starts it again. Skips without PostgreSQL, but not in CI."""
     if find_binaries() is None and not os.environ.get("CI"):
         pytest.skip("PostgreSQL is not installed")
-    yield shared_server()
-
-
-def unique_name(prefix: str = "test") -> str:
-    """A name no other test uses."""
-    return f"{prefix}_{secrets.token_hex(4)}"
+    return shared_server()
 
 
 def _reachable_folder() -> str | None:
@@ -265,11 +285,3 @@ def _signal(process: int, number: signal.Signals) -> None:
         os.kill(process, number)
     except ProcessLookupError:  # It was quicker.
         return
-
-
-def _wait_until(condition, problem: str, seconds: float = 30) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        if time.monotonic() > deadline:
-            raise TimeoutError(problem)
-        time.sleep(0.01)
