@@ -36,13 +36,6 @@ def bury(
     return _encoder.encode(DeadLetter(reason, error, service, now, _payload(message), attempts, replays))
 
 
-def frame(reason: Reason, error: str, service: str, now: datetime, attempts: int = 0) -> tuple[bytes, bytes]:
-    """What stands before and after the payload in a dead letter, for scripts that bury messages inside Redis."""
-    mark = b'"@"'
-    head, _, tail = bury(mark, reason, error, service, now, attempts).partition(mark)
-    return head, tail
-
-
 def _payload(message: bytes) -> Any:
     """The message embedded as it stands when it is JSON, else as text."""
     try:

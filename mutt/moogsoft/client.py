@@ -1,6 +1,7 @@
 """One request to the webhook, within a total deadline, and what its answer means."""
 
 import base64
+import contextlib
 import email.utils
 import re
 import time
@@ -11,6 +12,7 @@ from enum import StrEnum
 import gevent
 import requests
 import structlog
+import urllib3
 
 from mutt.credentials import Credentials
 from mutt.settings import WebhookSettings
@@ -111,7 +113,9 @@ class WebhookClient:
                     stream=True,
                 ) as response,
             ):
-                response.raw.read(ANSWER_LIMIT, decode_content=False)
+                with contextlib.suppress(urllib3.exceptions.HTTPError):
+                    # Only the status counts; a body that breaks off does not make it another.
+                    response.raw.read(ANSWER_LIMIT, decode_content=False)
                 return response.status_code, "", retry_after(response.headers.get("Retry-After"))
         except requests.Timeout:
             return None, self._too_late(), 0.0

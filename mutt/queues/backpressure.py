@@ -3,16 +3,19 @@
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
+from typing import Any
 
 from mutt.errors import Reason
 from mutt.events import dead_letter
 from mutt.queues.reliable import ReliableQueue
 from mutt.redisdb import scripts
+from mutt.redisdb.client import outages
 from mutt.redisdb.dynamic_config import DynamicConfig
 
 WARN_THRESHOLD = 1000
 SHED_THRESHOLD = 2000
 DEFER_SLEEP_MS = 250
+WHY = "parked: the alert queue was too deep; it comes back by itself"
 MOST_AT_ONCE = 1000
 """Events parked in one step; between two steps the forwarder gets DEFER_SLEEP_MS to catch up."""
 
@@ -51,12 +54,10 @@ class Backpressure:
         """
         shed_at = self._dynamic.integer("alerter_queue_shed_threshold", SHED_THRESHOLD)
         mode = Mode(self._dynamic.text("alerter_shed_mode", Mode.DLQ))
-        names = self._queue.names
-        depth, parked = scripts.SHED.run(
-            self._queue.client,
-            [names.queue, self._alert_queue, names.dead_letters],
-            [shed_at, MOST_AT_ONCE if mode is Mode.DLQ else 0, *dead_letter.frame(*_why(), datetime.now(UTC))],
-        )
+        with outages():
+            depth, parked = int(self._queue.client.llen(self._alert_queue)), 0
+        if depth >= shed_at and mode is Mode.DLQ:
+            depth, parked = self._park(shed_at)
         return Pressure(
             depth,
             warn=depth >= warn_threshold(self._dynamic),
@@ -66,11 +67,19 @@ class Backpressure:
             pause_seconds=self._dynamic.integer("alerter_defer_sleep_ms", DEFER_SLEEP_MS) / 1000,
         )
 
+    def _park(self, shed_at: int) -> tuple[int, int]:
+        """(depth of the alert queue, events parked): the oldest ones, while the queue is still too deep."""
+        names, now = self._queue.names, datetime.now(UTC)
+        with outages():
+            events: list[Any] = self._queue.client.lrange(names.queue, -MOST_AT_ONCE, -1)
+        pairs: list[bytes] = []
+        for event in reversed(events):
+            pairs += [event, dead_letter.bury(event, Reason.SHED, WHY, names.service, now)]
+        keys = [names.queue, self._alert_queue, names.dead_letters]
+        depth, parked = scripts.SHED.run(self._queue.client, keys, [shed_at, *pairs])
+        return depth, parked
+
 
 def warn_threshold(dynamic: DynamicConfig) -> int:
     """Depth of the alert queue that is worth a warning, and below which parked events come back."""
     return dynamic.integer("alerter_queue_warn_threshold", WARN_THRESHOLD)
-
-
-def _why() -> tuple[Reason, str, str]:
-    return Reason.SHED, "parked: the alert queue was too deep; it comes back by itself", "alerter"

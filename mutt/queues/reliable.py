@@ -5,9 +5,11 @@ is the lease of all its batches; when it stops, another process's janitor gives 
 once: whoever comes second is FENCED and does nothing. See docs/reliability.md.
 """
 
+import hashlib
 import itertools
 import os
 import secrets
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -23,6 +25,9 @@ from mutt.redisdb.client import outages, translate
 
 MOST_RETURNS = 3
 """A message that was alone in its batch and still killed its worker is buried at the third return."""
+
+FULL_POLL_SECONDS = 0.1
+"""Between two looks at an empty queue while Redis is full and would not let us block."""
 
 DONE_MARKER_MS = 600_000
 """A lost SETTLE reply is asked for again within seconds; ten minutes outlast any outage we would still settle after."""
@@ -156,7 +161,10 @@ class ReliableQueue:
                 # At maxmemory Redis refuses even that; the queue must drain all the same.
                 if translate(error).reason is not Reason.REDIS_FULL:
                     raise
-                return bool(self.client.llen(queue))
+                waiting = bool(self.client.llen(queue))
+        if not waiting:
+            time.sleep(min(seconds, FULL_POLL_SECONDS))
+        return waiting
 
     def claim(self, batch_id: str, most: int) -> Batch:
         """Up to ``most`` messages, now ours; none when the queue is empty. Asked again it is the same batch."""
@@ -190,15 +198,29 @@ class ReliableQueue:
 
     def give_back_if_dead(self, batch_key: str, heartbeat_key: str) -> tuple[int, int]:
         """JANITOR: (messages given back, messages buried); none while the heartbeat lives. Raises OutageError."""
-        why = f"handed out alone, it was still in hand when its worker died or failed, {MOST_RETURNS} times"
-        now = datetime.now(UTC)
-        head, tail = dead_letter.frame(Reason.KILLED_ITS_WORKER, why, self.names.service, now, MOST_RETURNS)
         returned, buried = scripts.JANITOR.run(
             self.client,
             [batch_key, heartbeat_key, self.names.queue, self.names.attempts, self.names.dead_letters],
-            [MOST_RETURNS, head, tail],
+            [MOST_RETURNS, *self._obituaries(batch_key)],
         )
         return returned, buried
+
+    def _obituaries(self, batch_key: str) -> list[str | bytes]:
+        """Digest and dead letter, one after another, of those messages that must not come back once more."""
+        with outages():
+            if not self.client.exists(self.names.attempts):
+                return []
+            messages: list[Any] = self.client.lrange(batch_key, 0, -1)
+            digests = [hashlib.sha1(message).hexdigest() for message in messages]  # noqa: S324 - as the script does
+            counts = self.client.hmget(self.names.attempts, digests) if digests else []
+        why = f"handed out alone, it was still in hand when its worker died or failed, {MOST_RETURNS} times"
+        pairs: list[str | bytes] = []
+        now = datetime.now(UTC)
+        for message, digest, count in zip(messages, digests, counts, strict=True):
+            if int(count or 0) + 1 >= MOST_RETURNS:
+                letter = dead_letter.bury(message, Reason.KILLED_ITS_WORKER, why, self.names.service, now, MOST_RETURNS)
+                pairs += [digest, letter]
+        return pairs
 
     def forget_heartbeat(self) -> None:
         """Ends our lease: what we leave behind goes to others at their next sweep. Raises OutageError."""

@@ -11,6 +11,7 @@ from gevent.server import StreamServer
 from tests.support.redis_server import free_port
 
 CHUNK = 65536
+MARKER_LIMIT = 64
 
 
 class TcpProxy:
@@ -29,8 +30,7 @@ class TcpProxy:
         self._links: weakref.WeakSet[_Link] = weakref.WeakSet()
         self._flowing = Event()
         self._flowing.set()
-        self._lose_replies = self._lose_requests = 0
-        self._marker = b""
+        self._lost_replies = self._lost_requests = _Order(b"", 0)
 
     def __enter__(self) -> "TcpProxy":
         self.accept()
@@ -67,11 +67,11 @@ class TcpProxy:
 
     def drop_next_reply(self, marker: bytes = b"", count: int = 1) -> None:
         """Loses the replies to the next ``count`` requests that contain ``marker``, and their connections."""
-        self._lose_replies, self._marker = count, marker
+        self._lost_replies = _Order(marker, count)
 
     def drop_next_request(self, marker: bytes = b"", count: int = 1) -> None:
         """Loses the next ``count`` requests that contain ``marker``, and their connections."""
-        self._lose_requests, self._marker = count, marker
+        self._lost_requests = _Order(marker, count)
 
     def stop(self) -> None:
         self.refuse()
@@ -94,19 +94,15 @@ class TcpProxy:
         gevent.joinall([gevent.spawn(self._pump_requests, link), gevent.spawn(self._pump_replies, link)])
 
     def _pump_requests(self, link: "_Link") -> None:
-        tail = b""
+        before = b""
         while data := link.receive(link.client):
             self._flowing.wait()
-            # A marker may lie across two reads.
-            marked = self._marker in tail + data
-            tail = data[-max(len(self._marker) - 1, 0) :] if len(self._marker) > 1 else b""
-            if marked and self._lose_requests > 0:
-                self._lose_requests -= 1
+            if self._lost_requests.covers(before, data):
                 self.requests_lost += 1
                 break
-            if marked and self._lose_replies > 0:
-                self._lose_replies -= 1
+            if self._lost_replies.covers(before, data):
                 link.loses_reply = True
+            before = data[-MARKER_LIMIT:]
             if not link.send(link.server, data):
                 break
         link.close()
@@ -120,6 +116,23 @@ class TcpProxy:
             if not link.send(link.client, data):
                 break
         link.close()
+
+
+class _Order:
+    """Told to lose something ``count`` times, for requests that contain ``marker``."""
+
+    def __init__(self, marker: bytes, count: int) -> None:
+        assert len(marker) <= MARKER_LIMIT
+        self._marker = marker
+        self._left = count
+
+    def covers(self, before: bytes, data: bytes) -> bool:
+        """Whether this read is one to lose; a marker may lie across two reads, ``before`` is the end of the last."""
+        overlap = before[-len(self._marker) + 1 :] if len(self._marker) > 1 else b""
+        if self._left == 0 or self._marker not in overlap + data:
+            return False
+        self._left -= 1
+        return True
 
 
 class _Link:

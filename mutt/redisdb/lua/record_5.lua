@@ -38,7 +38,8 @@ if ARGV[1] == '1' then
   return {state, 0}
 end
 
-if tonumber(ARGV[4]) > 0 then
+-- Of two requests to wait the longer one counts.
+if tonumber(ARGV[4]) > redis.call('PTTL', KEYS[5]) and tonumber(ARGV[4]) > 0 then
   redis.call('SET', KEYS[5], '1', 'PX', ARGV[4])
 end
 if probe and state == 'HALF_OPEN' then
