@@ -6,11 +6,19 @@ from collections.abc import Iterator
 
 import pytest
 import redis
+import structlog
 
 from tests.support.postgres import postgres_server
 from tests.support.redis_server import PrivateRedis
 
 __all__ = ["postgres_server"]
+
+
+@pytest.fixture(autouse=True)
+def _logging_as_it_was() -> Iterator[None]:
+    """A program that configures logging in a test must not do so for the tests after it."""
+    yield
+    structlog.reset_defaults()
 
 
 @pytest.fixture(scope="session")

@@ -85,7 +85,6 @@ class AlerterWorker(BatchWorker):
         self._warned = pressure.warn
         if not pressure.shed:
             return False
-        self.pace.progress()  # It is the forwarder that we wait for.
         self.alerter_metrics.shed.labels(pressure.mode).inc(max(pressure.parked, 1 if pressure.mode == "defer" else 0))
         self.pace.stopping.wait(pressure.pause_seconds)
         return True

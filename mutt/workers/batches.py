@@ -54,7 +54,8 @@ class BatchWorker(ABC):
         """One lane."""
         while not self.pace.stopping.is_set():
             if batch := self.claim():
-                self.work_on(batch)
+                with self.pace.in_hand():
+                    self.work_on(batch)
 
     def claim(self) -> Batch | None:
         """The next batch, or None when there was nothing to claim for a while."""
@@ -80,7 +81,6 @@ class BatchWorker(ABC):
 
     def settle(self, batch: Batch, settlement: Settlement) -> None:
         outcome = self.pace.until_possible(lambda: self.queue.settle(batch, settlement), SETTLE_GRACE_SECONDS)
-        self.pace.progress()
         if outcome is Settled.FENCED:
             self.metrics.fenced.inc()
             log.warning("fenced: the batch was given back while it was in hand", messages=len(batch.messages))
@@ -103,8 +103,6 @@ class BatchWorker(ABC):
     def _queue_has_messages(self) -> bool:
         with self._may_be_cut_short():
             found = self.pace.until_possible(lambda: self.queue.wait(self._wait_seconds))
-        if not found:
-            self.pace.progress()
         return found and not self.pace.stopping.is_set()
 
     @contextmanager

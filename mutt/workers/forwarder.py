@@ -84,16 +84,20 @@ class ForwarderWorker(BatchWorker):
         self._log_attempts(sent)
         return self._settlement(sent, unreadable)
 
-    def _permit(self) -> tuple[Permit, float]:
-        """A permit and when it was asked for; waits for the rate limit and the circuit."""
+    def _permit(self, circuit_too: bool = True) -> tuple[Permit, float]:
+        """A permit and when it was asked for; waits for the rate limit and, unless told otherwise, for the circuit.
+
+        Raises StoppingError when told to stop meanwhile, or when the circuit is open and not to be waited for.
+        """
         while True:
             asked_at = time.monotonic()
             permit = self.pace.until_possible(self._gatekeeper.ask)
             if permit.granted:
                 return permit, asked_at
-            self.pace.progress()  # It is the receiver that we wait for.
             if permit.gate is Gate.RATE:
                 self.forwarder_metrics.rate_limit_hits.inc()
+            elif not circuit_too:
+                raise StoppingError
             if self.pace.stopping.wait(min(permit.wait_seconds, LONGEST_NAP_SECONDS)):
                 raise StoppingError
 
@@ -118,7 +122,7 @@ class ForwarderWorker(BatchWorker):
             group = waiting.pop()
             if time.monotonic() - granted_at > SLACK_SECONDS and not permit.is_probe:
                 try:
-                    permit, granted_at = self._permit()
+                    permit, granted_at = self._permit(circuit_too=False)
                 except StoppingError:
                     # What was not sent yet goes back to the queue; what was sent must be settled all the same.
                     unsent = [each for part in (*waiting, group) for each in part]

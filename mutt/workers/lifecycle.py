@@ -4,7 +4,7 @@ import contextlib
 import os
 import signal
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Protocol, TypeVar
 
 import gevent
@@ -36,14 +36,24 @@ class Pace:
 
     def __init__(self, stopping: Flag, metrics: WorkerMetrics) -> None:
         self.stopping = stopping
-        self.last_progress = time.monotonic()
+        self._in_hand: dict[object, float] = {}
         self.last_outage = 0.0
         self.paused_by: OutageError | None = None
         self._metrics = metrics
 
-    def progress(self) -> None:
-        """Something was finished, or there is nothing to do: whatever is wrong, we are not stuck."""
-        self.last_progress = time.monotonic()
+    @contextlib.contextmanager
+    def in_hand(self) -> Iterator[None]:
+        """While in here we have messages that are to be finished."""
+        token = object()
+        self._in_hand[token] = time.monotonic()
+        try:
+            yield
+        finally:
+            del self._in_hand[token]
+
+    def longest_in_hand_seconds(self) -> float:
+        """How long the oldest work in hand has taken so far; 0 when there is none."""
+        return time.monotonic() - min(self._in_hand.values()) if self._in_hand else 0.0
 
     def until_possible(self, work: Callable[[], T], stop_grace_seconds: float = 0.0) -> T:
         """What ``work`` returns, once no OutageError prevents it. Raises StoppingError when told to stop meanwhile.
@@ -177,12 +187,12 @@ class Lifecycle:
             gevent.sleep(seconds)
 
     def _state(self) -> str:
-        """What the parent shows in /health: "working", the reason of a pause, or how long nothing was finished."""
-        silent = time.monotonic() - self.pace.last_progress
-        self._metrics.stalled.set(silent > self._stall_seconds)
+        """What the parent shows in /health: "working", the reason of a pause, or how long the work in hand takes."""
+        taken = self.pace.longest_in_hand_seconds()
+        self._metrics.stalled.set(taken > self._stall_seconds)
         if self.pace.paused_by:
             return str(self.pace.paused_by.reason)
-        return f"nothing finished for {silent:.0f} s" if silent > self._stall_seconds else "working"
+        return f"the work in hand has taken {taken:.0f} s" if taken > self._stall_seconds else "working"
 
     def _report(self) -> None:
         """Tells the parent once a second that our hub turns and what we wait for."""

@@ -82,7 +82,6 @@ class RemediationWorker:
         while not self._pace.stopping.is_set():
             with contextlib.suppress(StoppingError):
                 self._return_some()
-            self._pace.progress()
             self._pace.stopping.wait(PARKED_INTERVAL_SECONDS)
 
     def _return_some(self) -> None:
@@ -135,6 +134,10 @@ class RemediationWorker:
             left -= len(batch.messages)
 
     def _settle(self, source: Source, batch: Batch) -> None:
+        with self._pace.in_hand():
+            self._judge_and_settle(source, batch)
+
+    def _judge_and_settle(self, source: Source, batch: Batch) -> None:
         calm = self._pace.until_possible(self._calm)
         try:
             settlement = self.judge(source, batch.messages, datetime.now(UTC), calm)
