@@ -8,7 +8,7 @@ BOOTSTRAP = exec $(PYTHON) -m load.stack.bootstrap
 TOOLS = pytest coverage hypothesis ruff mypy import-linter types-requests types-psycopg2 cryptography setuptools wheel
 
 .DEFAULT_GOAL := help
-.PHONY: help run up down test check lock clean environment
+.PHONY: help run up down test check rpm appliance lock clean environment
 
 help: ## Show this list
 	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/  make \1	\2/' | expand -t 16
@@ -32,6 +32,12 @@ check: environment ## Run the linter, the type checker and the import contracts
 	.venv/bin/ruff check .
 	.venv/bin/mypy
 	.venv/bin/lint-imports
+
+rpm: ## Build the RPM into var/rpm
+	rpm/build.sh
+
+appliance: environment ## Test the RPM, the service and the Ansible role; needs the tools of docs/how-to/install-rhel.md
+	.venv/bin/python -m pytest tests/appliance
 
 lock: ## Choose versions anew: requirements.lock for MUTT, requirements-dev.lock for the tools
 	@test -x var/lock/bin/uv || { $(PYTHON) -m venv var/lock && var/lock/bin/pip install --quiet uv; }

@@ -72,7 +72,7 @@ class Batch:
 class Settlement:
     """What follows from a batch, done together with ending it: all of it or nothing."""
 
-    _keys: list[str] = field(default_factory=list)
+    _keys: dict[str, int] = field(default_factory=dict)
     _steps: list[Any] = field(default_factory=list)
 
     def push(self, queue: str, messages: Sequence[bytes]) -> None:
@@ -108,9 +108,7 @@ class Settlement:
 
     def _key(self, name: str) -> int:
         """The number by which the script knows the key: the three of the batch come first."""
-        if name not in self._keys:
-            self._keys.append(name)
-        return self._keys.index(name) + 4
+        return self._keys.setdefault(name, len(self._keys) + 4)
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,7 +180,7 @@ class ReliableQueue:
             keys.done(self.names.processing_prefix, self.pod, batch.id),
             self.names.attempts,
         ]
-        answer = scripts.SETTLE.run(self.client, own + settlement._keys, [DONE_MARKER_MS, *settlement._steps])
+        answer = scripts.SETTLE.run(self.client, [*own, *settlement._keys], [DONE_MARKER_MS, *settlement._steps])
         return Settled(answer.decode())
 
     def release(self, batch: Batch) -> Settled:

@@ -201,10 +201,19 @@ def test_mistakes_in_the_settings_are_all_named_and_end_with_78(appliance: Appli
         assert expected in done.stderr
 
 
-def test_a_taken_port_is_named(appliance: Appliance) -> None:
+def test_a_second_start_of_a_program_is_refused(appliance: Appliance) -> None:
     done = subprocess.run(
         [sys.executable, "-m", "mutt.workers", "mutt-remediation"],
         env=appliance.environ, capture_output=True, text=True, timeout=30, check=False,
+    )  # fmt: skip
+    assert (done.returncode, "is already running" in done.stderr) == (1, True)
+
+
+def test_a_taken_port_is_named(appliance: Appliance) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "mutt.workers", "mutt-remediation"],
+        env={**appliance.environ, "MUTT_RUN_DIR": str(appliance.folder / "third-run")},
+        capture_output=True, text=True, timeout=30, check=False,
     )  # fmt: skip
     assert done.returncode == 1
     assert f"port={appliance.ports['HEALTH_PORT_REMEDIATION']}" in done.stdout

@@ -2,7 +2,7 @@
 --
 -- KEYS[1] list of the batch
 -- KEYS[2] queue (list; the oldest message is at its right end)
--- KEYS[3] heartbeat of the claiming process, renewed here: it is the lease of the batch
+-- KEYS[3] heartbeat of the claiming process, renewed with a new batch: it is the lease of the batch
 -- KEYS[4] hash of returned messages: SHA-1 of the message -> how often it came back
 -- ARGV[1] n
 -- ARGV[2] lease in milliseconds
@@ -17,7 +17,7 @@ if #held > 0 then
 end
 
 local take = tonumber(ARGV[1])
-if redis.call('EXISTS', KEYS[4]) == 1 then
+if take > 0 and redis.call('EXISTS', KEYS[4]) == 1 then
   local waiting = redis.call('LRANGE', KEYS[2], -take, -1)
   take = 0
   for i = #waiting, 1, -1 do
