@@ -70,6 +70,10 @@ class PrivateRedis:
         )
         wait_until(self.answers, "Redis to answer", seconds=20)
 
+    def option(self, name: str) -> str:
+        """The value of a directive it was made with."""
+        return self._options[name]
+
     def answers(self) -> bool:
         try:
             with self.client() as client:
