@@ -5,7 +5,7 @@ import os
 import signal
 import time
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any, Protocol, TypeVar
+from typing import Any, NamedTuple, Protocol, TypeVar
 
 import gevent
 import structlog
@@ -99,6 +99,13 @@ class Worker(Protocol):
     def reload(self) -> None: ...
 
 
+class Lease(NamedTuple):
+    """How often a worker process renews the lease of its batches, and how long the lease lasts."""
+
+    heartbeat_seconds: float
+    seconds: float
+
+
 class Lifecycle:
     """Runs one worker process from start to stop.
 
@@ -110,16 +117,15 @@ class Lifecycle:
         self,
         pace: Pace,
         metrics: WorkerMetrics,
-        heartbeat_seconds: float,
-        lease_seconds: float,
+        lease: Lease,
         general: GeneralSettings,
         status_fd: int | None,
     ) -> None:
         self.pace = pace
         self._stopping = pace.stopping
         self._metrics = metrics
-        self._heartbeat_seconds = heartbeat_seconds
-        self._lease_seconds = lease_seconds
+        self._heartbeat_seconds = lease.heartbeat_seconds
+        self._lease_seconds = lease.seconds
         self._drain_seconds = general.shutdown_timeout_seconds
         self._stall_seconds = general.stall_seconds
         self._status_fd = status_fd

@@ -17,7 +17,7 @@ from mutt.settings import Alerter, Forwarder, Remediation
 from mutt.store.pool import Database
 from mutt.workers.alerter import AlerterWorker
 from mutt.workers.forwarder import ForwarderWorker
-from mutt.workers.lifecycle import Lifecycle, Pace
+from mutt.workers.lifecycle import Lease, Lifecycle, Pace
 from mutt.workers.remediation import RemediationWorker, Source
 from mutt.workers.rule_cache import RuleCache
 
@@ -69,14 +69,8 @@ def run_alerter(settings: Alerter, status_fd: int | None) -> None:
     )
     # The empty message at every connection is the worker's own start, or a chance that a change was missed.
     Subscriber(client, {keys.RULES_UPDATES: lambda _message: rule_cache.reload()}).start()
-    Lifecycle(
-        pace,
-        worker_metrics,
-        own.heartbeat_interval_seconds,
-        own.janitor_timeout_seconds,
-        settings.general,
-        status_fd,
-    ).run(worker, credentials)
+    lease = Lease(own.heartbeat_interval_seconds, own.janitor_timeout_seconds)
+    Lifecycle(pace, worker_metrics, lease, settings.general, status_fd).run(worker, credentials)
 
 
 def run_forwarder(settings: Forwarder, status_fd: int | None) -> None:
@@ -97,14 +91,8 @@ def run_forwarder(settings: Forwarder, status_fd: int | None) -> None:
         own,
         webhook,
     )
-    Lifecycle(
-        pace,
-        worker_metrics,
-        own.heartbeat_interval_seconds,
-        own.janitor_timeout_seconds,
-        settings.general,
-        status_fd,
-    ).run(worker, credentials)
+    lease = Lease(own.heartbeat_interval_seconds, own.janitor_timeout_seconds)
+    Lifecycle(pace, worker_metrics, lease, settings.general, status_fd).run(worker, credentials)
 
 
 def run_remediation(settings: Remediation, status_fd: int | None) -> None:
@@ -127,14 +115,8 @@ def run_remediation(settings: Remediation, status_fd: int | None) -> None:
         worker_metrics,
         settings.remediation,
     )
-    Lifecycle(
-        pace,
-        worker_metrics,
-        REMEDIATION_LEASE_SECONDS / 3,
-        REMEDIATION_LEASE_SECONDS,
-        settings.general,
-        status_fd,
-    ).run(worker, credentials)
+    lease = Lease(REMEDIATION_LEASE_SECONDS / 3, REMEDIATION_LEASE_SECONDS)
+    Lifecycle(pace, worker_metrics, lease, settings.general, status_fd).run(worker, credentials)
 
 
 def _started(credentials: Credentials) -> Credentials:
