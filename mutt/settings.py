@@ -327,7 +327,7 @@ class IngestSettings:
         "INGEST_MAX_BODY_BYTES", 8 * 1024 * 1024, "Largest request body as sent.", integer(1024, 1024**3)
     )
     max_unpacked_bytes: int = option(
-        "INGEST_MAX_UNPACKED_BYTES", 64 * 1024 * 1024, "Largest request body once unpacked.", integer(1024, 4 * 1024**3)
+        "INGEST_MAX_UNPACKED_BYTES", 32 * 1024 * 1024, "Largest request body once unpacked.", integer(1024, 4 * 1024**3)
     )
     max_message_bytes: int = option(
         "INGEST_MAX_MESSAGE_BYTES",

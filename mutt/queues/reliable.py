@@ -139,6 +139,7 @@ class ReliableQueue:
         self.pod = f"{pod.replace(':', '_')}-{os.getpid()}-{secrets.token_hex(4)}"
         self.lease_ms = round(lease_seconds * 1000)
         self._batch_numbers = itertools.count(1)
+        self._in_hand: set[str] = set()
 
     @property
     def heartbeat_key(self) -> str:
@@ -166,11 +167,14 @@ class ReliableQueue:
 
     def claim(self, batch_id: str, most: int) -> Batch:
         """Up to ``most`` messages, now ours; none when the queue is empty. Asked again it is the same batch."""
+        self._in_hand.add(batch_id)
         messages = scripts.CLAIM.run(
             self.client,
             [self._processing(batch_id), self.names.queue, self.heartbeat_key, self.names.attempts],
             [most, self.lease_ms],
         )
+        if not messages:
+            self._in_hand.discard(batch_id)
         return Batch(batch_id, messages)
 
     def settle(self, batch: Batch, settlement: Settlement) -> Settled:
@@ -181,7 +185,16 @@ class ReliableQueue:
             self.names.attempts,
         ]
         answer = scripts.SETTLE.run(self.client, [*own, *settlement._keys], [DONE_MARKER_MS, *settlement._steps])
+        self._in_hand.discard(batch.id)
         return Settled(answer.decode())
+
+    def has_in_hand(self, batch_key: str) -> bool:
+        """Whether the list belongs to a batch that this process works on."""
+        return batch_key in map(self._processing, self._in_hand)
+
+    def give_back_forgotten(self, batch_key: str) -> tuple[int, int]:
+        """Gives back a batch of our own that we are done with: after a failover the primary may not know that."""
+        return self.give_back_if_dead(batch_key, self.heartbeat_key + ":none")
 
     def release(self, batch: Batch) -> Settled:
         """Gives the batch back untouched, as a worker that stops does."""
@@ -193,6 +206,7 @@ class ReliableQueue:
         """Gives the batch back as if we had died over it: its messages' returns are counted. Raises OutageError."""
         # The name of a heartbeat that nobody has: our own lives on, and the janitor would leave the batch to us.
         self.give_back_if_dead(self._processing(batch.id), self.heartbeat_key + ":none")
+        self._in_hand.discard(batch.id)
 
     def give_back_if_dead(self, batch_key: str, heartbeat_key: str) -> tuple[int, int]:
         """JANITOR: (messages given back, messages buried); none while the heartbeat lives. Raises OutageError."""

@@ -52,11 +52,18 @@ class _SSLConnection(_Passwords, redis.SSLConnection):
     pass
 
 
-class _SentinelConnection(_Passwords, SentinelManagedConnection):
+class _WholeAnswers:
+    """redis-py keeps a Sentinel's connection open when a read is cut short; the late answer would be the next one's."""
+
+    def read_response(self, *args: Any, **kwargs: Any) -> Any:
+        return super().read_response(*args, **{**kwargs, "disconnect_on_error": True})  # type: ignore[misc]
+
+
+class _SentinelConnection(_WholeAnswers, _Passwords, SentinelManagedConnection):
     pass
 
 
-class _SentinelSSLConnection(_Passwords, SentinelManagedSSLConnection):
+class _SentinelSSLConnection(_WholeAnswers, _Passwords, SentinelManagedSSLConnection):
     pass
 
 
