@@ -8,10 +8,10 @@ BOOTSTRAP = exec $(PYTHON) -m load.stack.bootstrap
 TOOLS = pytest coverage hypothesis ruff mypy import-linter types-requests types-psycopg2 cryptography setuptools wheel
 
 .DEFAULT_GOAL := help
-.PHONY: help run up down test check rpm appliance lock clean environment
+.PHONY: help run up down test check chaos chaos-short rpm appliance lock clean environment
 
 help: ## Show this list
-	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/  make \1	\2/' | expand -t 16
+	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1	\2/' | expand -t 20
 
 run: ## Set everything up, start MUTT with sample syslog, follow alerts until Ctrl-C stops it all
 	@$(BOOTSTRAP) run
@@ -35,6 +35,12 @@ check: environment ## Run the linter, the type checker and the import contracts
 
 rpm: ## Build the RPM into var/rpm
 	rpm/build.sh
+
+chaos: environment ## Run the fault suite at full size: every fault, its accounting and a naive control beside it
+	.venv/bin/python -m tests.chaos --report docs/reference/fault-suite.md
+
+chaos-short: environment ## Run the fault suite in small, some four minutes
+	.venv/bin/python -m pytest tests/chaos
 
 appliance: environment ## Test the RPM, the service and the Ansible role; needs the tools of docs/how-to/install-rhel.md
 	.venv/bin/python -m pytest tests/appliance
