@@ -26,7 +26,7 @@ INTRODUCTION = """\
 
 `make chaos` runs the whole appliance (five programs, a second forwarder, two alerter and two ingest processes, Redis
 with its append-only file, PostgreSQL, a stand-in webhook) under load and breaks something in each row. Leases are
-three seconds, heartbeats one second. `make test` runs the same rows in small. This page is written by the run.
+three seconds, heartbeats one second. `make chaos-short` runs the same rows in small. This page is written by the run.
 
 ## The accounting
 
