@@ -5,7 +5,7 @@ PYTHON ?= python3
 BOOTSTRAP = exec $(PYTHON) -m load.stack.bootstrap
 
 # Tools of `make test` and `make check`; their versions are in requirements-dev.lock.
-TOOLS = pytest coverage hypothesis ruff mypy import-linter types-requests types-psycopg2 cryptography setuptools wheel
+TOOLS = pytest coverage hypothesis ruff mypy import-linter types-requests types-psycopg2 types-pyyaml cryptography setuptools wheel schemathesis selenium
 
 .DEFAULT_GOAL := help
 .PHONY: help run up down test check chaos chaos-short rpm appliance lock clean environment

@@ -27,6 +27,15 @@ class Reason(StrEnum):
     TOO_MANY_EVENTS = "too_many_events"
     BAD_ENCODING = "bad_encoding"
     BODY_TIMEOUT = "body_timeout"
+    # A request that the admin API will not take.
+    FORBIDDEN = "forbidden"
+    NOT_FOUND = "not_found"
+    CONFLICT = "conflict"
+    STALE = "stale"
+    SWITCHED_OFF = "switched_off"
+    INVALID_RULE = "invalid_rule"
+    IDEMPOTENCY_KEY_REUSED = "idempotency_key_reused"
+    NOT_ACCEPTABLE = "not_acceptable"
     # Backpressure and outages: answered 503, never counted against a message.
     QUEUE_FULL = "queue_full"
     DEAD_LETTERS_FULL = "dead_letters_full"
@@ -71,14 +80,18 @@ class EventError(MuttError):
 class RequestError(MuttError):
     """A whole request cannot be taken.
 
-    ``status`` is the HTTP status that says so, ``content`` what was read of the body, for a dead letter.
+    ``status`` is the HTTP status that says so, ``content`` what was read of the body, for a dead letter. ``field``
+    names the field of the request that is to blame, as a path: ``priority``, ``rules[3].match_type``.
     """
 
-    def __init__(self, reason: Reason, status: int, sentence: str, content: bytes = b"") -> None:
+    def __init__(
+        self, reason: Reason, status: int, sentence: str, content: bytes = b"", field: str | None = None
+    ) -> None:
         super().__init__(sentence)
         self.reason = reason
         self.status = status
         self.content = content
+        self.field = field
 
 
 class OutageError(MuttError):

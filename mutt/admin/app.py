@@ -1,19 +1,27 @@
-"""The web UI: its parts, put together."""
+"""The web UI: REST API and dashboard, put together."""
 
 from importlib.resources import files
 from typing import Any
 
 import falcon
 
-from mutt.admin.overview import Overview
-from mutt.admin.resources import MetricsApi, OverviewPage
+from mutt.admin.access import Access
+from mutt.admin.idempotency import IdempotentAnswers
+from mutt.admin.openapi import document
+from mutt.admin.pages import mount_pages
+from mutt.admin.resources import operations
+from mutt.admin.router import Router
 from mutt.admin.sessions import Sessions
+from mutt.admin.wiring import make_services
 from mutt.credentials import open_credentials
+from mutt.observability.metrics import WebUIMetrics
 from mutt.redisdb.client import connect, outages
+from mutt.redisdb.dynamic_config import DynamicConfig
 from mutt.settings import WebUI
 from mutt.store.pool import Database
 from mutt.web import health, problems
-from mutt.web.monitoring import HealthResource, MetricsResource
+from mutt.web.monitoring import DocumentResource, HealthResource, MetricsResource
+from mutt.web.throttle import WrongKeys
 
 SERVICE = "mutt-webui"
 
@@ -24,8 +32,11 @@ def create_app(settings: WebUI) -> Any:
     credentials.start()
     client = connect(settings.redis, credentials, SERVICE)
     database = Database(settings.database, credentials, SERVICE)
-    overview = Overview(client, database, settings.queues)
-    sessions = Sessions(credentials)
+    dynamic = DynamicConfig(client, settings.general.dynamic_config_enabled)
+    dynamic.start()
+    services = make_services(settings, credentials, client, database, dynamic)
+    sessions = Sessions(credentials, secure=settings.server.tls_cert_path is not None)
+    access = Access(credentials, sessions, WrongKeys())
 
     def check_redis() -> None:
         with outages():
@@ -37,11 +48,12 @@ def create_app(settings: WebUI) -> Any:
 
     checks = {"redis": check_redis, "postgres": database.ping, "queue_depth": depth}
     app = falcon.App()
+    app.req_options.strip_url_path_trailing_slash = True
     app.add_error_handler(falcon.HTTPError, problems.handle_http_error)
-    app.add_route("/", OverviewPage(overview, sessions, credentials, settings.server.tls_cert_path is not None))
-    metrics_api = MetricsApi(overview, sessions, settings.webui.metrics_cache_ttl_seconds)
-    app.add_route("/api/v2/metrics", metrics_api)
-    app.add_route("/api/v1/metrics", metrics_api)
+    router = Router(access, IdempotentAnswers(client), WebUIMetrics())
+    router.mount(app, operations(services))
+    app.add_route("/api/openapi.json", DocumentResource(document(router.operations)))
+    mount_pages(app, services, access, sessions)
     app.add_route("/health", HealthResource(lambda: health.report(SERVICE, checks)))
     app.add_route("/metrics", MetricsResource())
     app.add_static_route("/static", str(files("mutt.admin") / "static"))

@@ -1,54 +1,76 @@
-"""Sessions of the dashboard: a signed cookie in exchange for the API key."""
+"""Sessions of the dashboard: a signed cookie in exchange for an API key."""
 
 import hashlib
+import hmac
+import secrets
+from dataclasses import dataclass
 
 import falcon
 from itsdangerous import BadSignature, URLSafeTimedSerializer
 
 from mutt.credentials import Credentials
-from mutt.web.auth import header_key, key_is_valid
 
 COOKIE = "mutt_session"
 LIFETIME_SECONDS = 12 * 3600
 """A shift and its handover."""
 
-KEY_NAME = "WEBUI_API_KEY"
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """``secret_name`` names the secret with the key that was used to log in."""
+
+    secret_name: str
+    csrf_token: str
+
+    def has_token(self, req: falcon.Request) -> bool:
+        """Whether the request carries the CSRF token, in the header X-CSRF-Token or the form field ``csrf``."""
+        presented = req.get_header("X-CSRF-Token")
+        if presented is None and (req.content_type or "").startswith(falcon.MEDIA_URLENCODED):
+            form = req.get_media(default_when_empty={})
+            presented = form.get("csrf") if isinstance(form, dict) else None
+        return isinstance(presented, str) and hmac.compare_digest(presented.encode(), self.csrf_token.encode())
 
 
 class Sessions:
-    """Knows who may see the dashboard. The signature depends on the API key: a changed key ends all sessions."""
+    """Reads and hands out sessions. The signature depends on the API key: a changed key ends its sessions."""
 
-    def __init__(self, credentials: Credentials) -> None:
+    def __init__(self, credentials: Credentials, secure: bool) -> None:
         self._credentials = credentials
+        self._secure = secure
 
-    def allows(self, req: falcon.Request) -> bool:
-        """Whether the request carries the API key or a session. Raises CredentialsError."""
-        if key_is_valid(header_key(req), KEY_NAME, self._credentials):
-            return True
+    def of(self, req: falcon.Request) -> Session | None:
+        """The session of the request's cookie, or None. Raises CredentialsError."""
         cookie = req.cookies.get(COOKIE)
-        return cookie is not None and any(_is_signed_by(key, cookie) for key in self._credentials.candidates(KEY_NAME))
+        secret_name, _, signed = (cookie or "").partition("~")
+        if not signed:
+            return None
+        for key in self._credentials.candidates(secret_name):
+            try:
+                token = _serializer(key, secret_name).loads(signed, max_age=LIFETIME_SECONDS)
+            except BadSignature:
+                continue
+            return Session(secret_name, str(token))
+        return None
 
-    def begin(self, resp: falcon.Response, secure: bool) -> None:
-        """Gives the browser a session."""
-        key = self._credentials.candidates(KEY_NAME)[0]
+    def begin(self, resp: falcon.Response, secret_name: str) -> None:
+        """Gives the browser a session for the key in this secret."""
+        key = self._credentials.candidates(secret_name)[0]
+        cookie = f"{secret_name}~{_serializer(key, secret_name).dumps(secrets.token_urlsafe(24))}"
         resp.set_cookie(
             COOKIE,
-            _serializer(key).dumps("dashboard"),
+            cookie,
             max_age=LIFETIME_SECONDS,
             http_only=True,
             same_site="Strict",
-            secure=secure,
+            secure=self._secure,
             path="/",
         )
 
+    def end(self, resp: falcon.Response) -> None:
+        """Takes the session from the browser."""
+        resp.unset_cookie(COOKIE, path="/", same_site="Strict")
 
-def _serializer(key: str) -> URLSafeTimedSerializer:
-    return URLSafeTimedSerializer(hashlib.sha256(b"mutt session " + key.encode()).hexdigest(), salt="dashboard")
 
-
-def _is_signed_by(key: str, cookie: str) -> bool:
-    try:
-        _serializer(key).loads(cookie, max_age=LIFETIME_SECONDS)
-    except BadSignature:
-        return False
-    return True
+def _serializer(key: str, secret_name: str) -> URLSafeTimedSerializer:
+    secret = hashlib.sha256(b"mutt session " + secret_name.encode() + b" " + key.encode()).hexdigest()
+    return URLSafeTimedSerializer(secret, salt="dashboard")

@@ -61,6 +61,10 @@ class Credentials(ABC):
         values = (known.get(stored, "") for stored in _stored_names(name))
         return tuple(dict.fromkeys(value for value in values if value))
 
+    def names(self) -> tuple[str, ...]:
+        """The names of all secrets as they are stored. Raises CredentialsError until something was read."""
+        return tuple(self._known())
+
     def start(self) -> None:
         """Reads the secrets and keeps them fresh from now on. Failures are logged and retried, not raised."""
         self.refresh()

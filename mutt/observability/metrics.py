@@ -219,3 +219,8 @@ class WebUIMetrics:
             "mutt_webui_api_latency_seconds", "Time to answer an API request.", ["endpoint"], buckets=LATENCY_SECONDS,
             registry=registry,
         )  # fmt: skip
+
+    def expect(self, endpoint: str) -> None:
+        """Creates the endpoint's labels, so that its rates begin at zero."""
+        self.requests.labels(endpoint, "200")
+        self.latency.labels(endpoint)

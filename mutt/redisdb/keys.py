@@ -81,3 +81,8 @@ def unhandled_other(prefix: str) -> str:
 def unhandled_index(prefix: str) -> str:
     """Sorted set of the counters that exist; the score is the time in ms when the counter expires."""
     return f"{prefix}_index"
+
+
+def idempotency(actor: str, key: str) -> str:
+    """The answer to a POST that carried an Idempotency-Key, by who sent it."""
+    return f"mutt:idempotency:{actor}:{hashlib.sha256(key.encode()).hexdigest()}"

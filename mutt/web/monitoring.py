@@ -34,3 +34,13 @@ class MetricsResource:
             self._before()
         resp.content_type = CONTENT_TYPE_LATEST
         resp.data = metrics.exposition()
+
+
+class DocumentResource:
+    """GET of a JSON document that never changes while the program runs."""
+
+    def __init__(self, document: Any) -> None:
+        self._encoded = msgspec.json.encode(document)
+
+    def on_get(self, _req: falcon.Request, resp: falcon.Response) -> None:
+        resp.data = self._encoded

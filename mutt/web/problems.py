@@ -15,16 +15,17 @@ def write(resp: falcon.Response, problem: RequestError) -> None:
     resp.content_type = "application/problem+json"
     if problem.status == 503:
         resp.set_header("Retry-After", str(RETRY_AFTER_SECONDS))
-    resp.data = msgspec.json.encode(
-        {
-            "type": f"urn:mutt:problem:{problem.reason}",
-            "title": title,
-            "status": problem.status,
-            "detail": str(problem),
-            "reason": problem.reason,
-            "error": str(problem),
-        }
-    )
+    body = {
+        "type": f"urn:mutt:problem:{problem.reason}",
+        "title": title,
+        "status": problem.status,
+        "detail": str(problem),
+        "reason": problem.reason,
+        "error": str(problem),
+    }
+    if problem.field is not None:
+        body["field"] = problem.field
+    resp.data = msgspec.json.encode(body)
 
 
 def handle_http_error(_req: falcon.Request, resp: falcon.Response, error: falcon.HTTPError, _params: object) -> None:

@@ -102,16 +102,12 @@ def make_pki(folder: Path) -> Pki:
     pki.ca.write_bytes(ca_cert.sign(ca_key, hashes.SHA256()).public_bytes(serialization.Encoding.PEM))
     pki.cert.write_bytes(cert.sign(ca_key, hashes.SHA256()).public_bytes(serialization.Encoding.PEM))
     pki.key.write_bytes(
-        key.private_bytes(
-            serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-        )
+        key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
     )
     return pki
 
 
-def builder(
-    subject: x509.Name, issuer: x509.Name, key: ec.EllipticCurvePrivateKey
-) -> x509.CertificateBuilder:
+def builder(subject: x509.Name, issuer: x509.Name, key: ec.EllipticCurvePrivateKey) -> x509.CertificateBuilder:
     now, public_key = datetime.datetime.now(datetime.UTC), key.public_key()
     certificate = x509.CertificateBuilder().subject_name(subject).issuer_name(issuer).public_key(public_key)
     certificate = certificate.serial_number(x509.random_serial_number())
@@ -391,9 +387,7 @@ def end(outage: str, vault: FakeVault) -> None:
         vault.set(sealed=False, read_allowed=True)
 
 
-def test_vault_may_be_away_at_start(
-    credentials: VaultCredentials, vault: FakeVault, virtual_time: VirtualTime
-) -> None:
+def test_vault_may_be_away_at_start(credentials: VaultCredentials, vault: FakeVault, virtual_time: VirtualTime) -> None:
     vault.stop()
     credentials.start()
     assert credentials.age_seconds() is None

@@ -209,7 +209,7 @@ def test_the_next_user_of_a_connection_finds_it_clean(database: Database) -> Non
     [
         "SELECT 1 / 0",
         "SELECT 'x'::uuid",
-        "SELECT '{\"a\": \"\\u0000\"}'::jsonb",
+        'SELECT \'{"a": "\\u0000"}\'::jsonb',
         "SELECT (SELECT 1 UNION SELECT 2)",
         "INSERT INTO development_hosts (hostname) VALUES ('twice'), ('TWICE')",
         "INSERT INTO development_hosts (hostname) VALUES (NULL)",
@@ -509,9 +509,7 @@ def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
     )
     folder = tmp_path_factory.mktemp("tls")
     (folder / "cert.pem").write_bytes(signed.public_bytes(serialization.Encoding.PEM))
-    pem = key.private_bytes(
-        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-    )
+    pem = key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
     (folder / "key.pem").touch(mode=0o600)
     (folder / "key.pem").write_bytes(pem)
     return folder
