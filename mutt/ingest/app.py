@@ -3,13 +3,15 @@
 from typing import Any
 
 import falcon
+from prometheus_client import REGISTRY, CollectorRegistry
 
 from mutt.credentials import open_credentials
 from mutt.ingest.resources import IngestResource, RelayResource
 from mutt.observability.metrics import IngestorMetrics
 from mutt.queues.intake import Intake
 from mutt.redisdb.client import connect, outages
-from mutt.redisdb.dynamic_config import DynamicConfig
+from mutt.redisdb.dynamic_config import start_dynamic_config
+from mutt.redisdb.tally import Tally
 from mutt.settings import Ingestor
 from mutt.web import health, problems
 from mutt.web.monitoring import HealthResource, MetricsResource
@@ -17,14 +19,15 @@ from mutt.web.monitoring import HealthResource, MetricsResource
 SERVICE = "mutt-ingestor"
 
 
-def create_app(settings: Ingestor) -> Any:
+def create_app(settings: Ingestor, registry: CollectorRegistry = REGISTRY) -> Any:
     """The WSGI application of one gunicorn worker; starts its background greenlets."""
     credentials = open_credentials(settings.credentials)
     credentials.start()
     client = connect(settings.redis, credentials, SERVICE)
-    dynamic = DynamicConfig(client, settings.general.dynamic_config_enabled)
-    dynamic.start()
-    metrics = IngestorMetrics()
+    dynamic = start_dynamic_config(client, settings.general)
+    tally = Tally(client)
+    tally.start()
+    metrics = IngestorMetrics(registry)
     queue = settings.queues.ingest_queue
 
     def max_depth() -> int:
@@ -42,14 +45,14 @@ def create_app(settings: Ingestor) -> Any:
         credentials.get("INGEST_API_KEY")
 
     intake = Intake(client, queue, max_depth, settings.ingest.dead_letters_max, settings.ingest.wait_replicas)
-    ingest = IngestResource(settings.ingest, credentials, intake, metrics)
+    ingest = IngestResource(settings.ingest, credentials, intake, metrics, tally)
     checks = {"redis": check_redis, "credentials": check_credentials, "queue_depth": depth}
 
     app = falcon.App()
     app.add_error_handler(falcon.HTTPError, problems.handle_http_error)
     for path in ("/api/v2/ingest", "/api/v1/ingest", "/ingest", "/webhook"):
         app.add_route(path, ingest)
-    app.add_route("/api/v2/ingest/rsyslog", RelayResource(settings.ingest, credentials, intake, metrics))
+    app.add_route("/api/v2/ingest/rsyslog", RelayResource(settings.ingest, credentials, intake, metrics, tally))
     app.add_route("/health", HealthResource(lambda: health.report(SERVICE, checks)))
     app.add_route("/metrics", MetricsResource())
     return app

@@ -19,6 +19,8 @@ from mutt.events.ids import IdSource
 from mutt.ingest.body import KEPT_BYTES, read_body
 from mutt.observability.metrics import IngestorMetrics
 from mutt.queues.intake import Intake
+from mutt.redisdb import keys
+from mutt.redisdb.tally import Tally
 from mutt.settings import IngestSettings
 from mutt.web import problems
 from mutt.web.auth import header_key, key_is_valid
@@ -54,12 +56,14 @@ class IngestResource:
         credentials: Credentials,
         intake: Intake,
         metrics: IngestorMetrics,
+        tally: Tally,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         self._settings = settings
         self._credentials = credentials
         self._intake = intake
         self._metrics = metrics
+        self._tally = tally
         self._now = now
         self._wrong_keys = WrongKeys()
         self._ids = IdSource()
@@ -94,6 +98,8 @@ class IngestResource:
             self._refuse(resp, RequestError(outage.reason, _TOLD_TO_WAIT, str(outage)))
         else:
             self._metrics.requests.labels("success", "").inc()
+            self._tally.add(keys.SLO_INGEST_GOOD)
+        self._tally.add(keys.SLO_INGEST_TOTAL)
         self._metrics.latency.observe(time.perf_counter() - started)
 
     def _refuse(self, resp: falcon.Response, refusal: RequestError) -> None:
@@ -177,6 +183,8 @@ class RelayResource(IngestResource):
         self._accept(resp, harvest)
 
     def _refuse(self, resp: falcon.Response, refusal: RequestError) -> None:
+        if refusal.reason in (Reason.UNAUTHORIZED, Reason.TOO_MANY_WRONG_KEYS):
+            self._tally.add(keys.WRONG_RELAY_KEYS)
         if refusal.status != _TOLD_TO_WAIT:
             sentence = f"{refusal} (answered 503 so that the relay keeps its messages)"
             refusal = RequestError(refusal.reason, _TOLD_TO_WAIT, sentence)

@@ -89,7 +89,7 @@ class Trial:
         self.rng = random.Random(self.name)
         self.ledger = Ledger()
         self._loads = itertools.count(1)
-        self.outcome = Outcome(row, seed)
+        self.outcome = Outcome(row, seed, patience=size.patience)
 
     def load(self, field: Field, **mix: Any) -> Load:
         """A load client, started; ``mix`` differs from what the size of the row says."""

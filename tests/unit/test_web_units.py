@@ -285,6 +285,15 @@ def test_a_bomb_is_unpacked_no_further_than_the_limit() -> None:
     assert peak < 10 * MAX_UNPACKED
 
 
+@pytest.mark.parametrize("members", [1, 3, 40])
+@pytest.mark.parametrize("character", ["x", "xyz0123456789"])
+def test_members_of_many_pieces_are_unpacked_whole(members: int, character: str) -> None:
+    """What unpacks to a multiple of itself is measured first and unpacked again; both must see every member's end."""
+    content = (character * 300_000)[:300_000].encode()
+    packed = gzip.compress(content) * members
+    assert request_body._unpack(packed, 300_000 * members) == content * members
+
+
 @pytest.mark.parametrize("cut", [1, 5, 9, 12, 30])
 def test_a_gzip_body_cut_short_is_refused(cut: int) -> None:
     content = gzip.compress(bytes(range(256)) * 4)

@@ -80,8 +80,8 @@ def _one_attack(trial: Trial, field: Field, each: Attack) -> None:
     outcome = trial.outcome
     wrong = sorted({answer.status for answer in answers} - set(each.statuses))
     outcome.check(f"{each.name}: answer", not wrong, sorted({answer.status for answer in answers}), f"{each.statuses}")
-    outcome.at_most(f"{each.name}: seconds to close", max(answer.seconds for answer in answers), CLOSE_SECONDS)
-    outcome.at_most(f"{each.name}: good clients' p99 seconds", _p99(good), P99_SECONDS)
+    outcome.in_time(f"{each.name}: seconds to close", max(answer.seconds for answer in answers), CLOSE_SECONDS)
+    outcome.in_time(f"{each.name}: good clients' p99 seconds", _p99(good), P99_SECONDS)
     outcome.at_most(f"{each.name}: memory grown by MB", watch.most() - before, MEMORY_MB)
 
 

@@ -8,9 +8,6 @@ from tests.chaos.load import Load
 from tests.chaos.trial import Trial
 
 WEBHOOK_MS = 40
-CONTROL_KILLS = 40
-"""So many that a naive queue cannot come through by luck."""
-CONTROL_PAUSES = 16
 PARKED = 'mutt_alerter_shed_events_total{mode="dlq"}'
 
 
@@ -27,9 +24,9 @@ def kill(trial: Trial) -> None:
             "healthy": round(healthy_after, 1),
             "drained": round(drained_after, 1),
         }
-        trial.outcome.at_most("seconds from healthy to drained", drained_after - healthy_after, 2 * LEASE_SECONDS)
+        trial.outcome.in_time("seconds from healthy to drained", drained_after - healthy_after, 2 * LEASE_SECONDS)
         _close_the_books(trial, field, killer)
-    trial.run_control("kill", max(CONTROL_KILLS, trial.size.kills))
+    trial.run_control("kill", trial.size.control_kills)
 
 
 def pause(trial: Trial) -> None:
@@ -42,7 +39,7 @@ def pause(trial: Trial) -> None:
         trial.outcome.fenced = field.fenced() - fenced_before
         trial.outcome.at_least("batches fenced off", trial.outcome.fenced, 1)
         _close_the_books(trial, field, pauser)
-    trial.run_control("pause", max(CONTROL_PAUSES, trial.size.pauses))
+    trial.run_control("pause", trial.size.control_pauses)
 
 
 def _torment(trial: Trial, field: Field, tormentor: Tormentor, blows: int) -> Load:

@@ -65,6 +65,6 @@ def _close(trial: Trial, field: Field, load: Load, recoveries: list[float]) -> N
     trial.note_answers(load)
     probe(trial, field, seconds=120)
     trial.outcome.notes["recovery seconds"] = recoveries
-    trial.outcome.at_most("seconds to recover", max(recoveries), RECOVERY_SECONDS)
+    trial.outcome.in_time("seconds to recover", max(recoveries), RECOVERY_SECONDS)
     stock, _ = trial.balance(field)
     trial.outcome.none_of("dead letters", len(stock.event_letters) + len(stock.alert_letters) + len(stock.poison))

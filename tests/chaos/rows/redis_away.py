@@ -30,7 +30,7 @@ def redis_restart(trial: Trial) -> None:
         trial.note_answers(load)
         field.wait_healthy(30)
         trial.outcome.notes["recovery seconds"] = recoveries
-        trial.outcome.at_most("seconds to recover", max(recoveries), RECOVERY_SECONDS)
+        trial.outcome.in_time("seconds to recover", max(recoveries), RECOVERY_SECONDS)
         stock, _ = trial.balance(field)
         letters = len(stock.event_letters) + len(stock.alert_letters) + len(stock.poison)
         trial.outcome.none_of("dead letters", letters)

@@ -39,7 +39,7 @@ def lost_replies(trial: Trial) -> None:
         took = {kind: _lose(trial, field, proxy, kind) for kind in KINDS}
         trial.outcome.notes["replies lost"] = proxy.replies_lost
         trial.outcome.notes["seconds to rest"] = took
-        trial.outcome.at_most("seconds to rest", max(took.values()), STRANDED_SECONDS + PROCESSING_SECONDS)
+        trial.outcome.in_time("seconds to rest", max(took.values()), STRANDED_SECONDS + PROCESSING_SECONDS)
         trial.outcome.at_least("replies lost", proxy.replies_lost, LOST_OF_EACH * len(KINDS))
         trial.balance(field)
 
