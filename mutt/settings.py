@@ -21,12 +21,12 @@ DEFAULT_ENV_FILE = Path("/etc/mutt/mutt.env")
 
 OWNED_PREFIXES = (
     "ALERT_QUEUE_", "ALERTER_", "AUDIT_LOG_", "BRPOPLPUSH_", "CACHE_", "DB_", "DYNAMIC_CONFIG_", "HEALTH_PORT_",
-    "INGEST_", "LOG_", "MAX_INGEST_", "METRICS_", "MOOG_", "MUTT_", "POD_NAME", "REDIS_", "REMEDIATION_",
-    "REQUIRED_MESSAGE_", "SERVER_", "UNHANDLED_", "VAULT_", "WEBUI_",
+    "INGEST_", "LOG_", "MAX_INGEST_", "METRICS_", "MOOG_", "MUTT_", "POD_NAME", "PROMETHEUS_URL", "REDIS_",
+    "REMEDIATION_", "REQUIRED_MESSAGE_", "RETENTION_", "SERVER_", "UNHANDLED_", "VAULT_", "WEBUI_",
 )  # fmt: skip
 """A variable in mutt.env that starts so and that nobody knows is a typing mistake."""
 
-NOT_USED_YET = ("AUDIT_LOG_PAGE_SIZE", "OTEL_ENABLED", "OTEL_EXPORTER_OTLP_ENDPOINT", "PROMETHEUS_URL")
+NOT_USED_YET = ("OTEL_ENABLED", "OTEL_EXPORTER_OTLP_ENDPOINT")
 """Variables of the specification that this release accepts and does not use."""
 
 Parser = Callable[[str], Any]
@@ -512,6 +512,61 @@ class WebUISettings:
     metrics_cache_ttl_seconds: float = option(
         "METRICS_CACHE_TTL", 5.0, "Seconds that figures on the dashboard may be old.", number(0, 3600)
     )
+    audit_log_page_size: int = option(
+        "AUDIT_LOG_PAGE_SIZE", 50, "Entries on a page of a list when the caller does not say.", integer(1, 200)
+    )
+    prometheus_url: str = option(
+        "PROMETHEUS_URL",
+        "http://localhost:9090",
+        "Prometheus that service level objectives are read from; while it cannot be asked, MUTT's own counters are.",
+        http_url,
+    )
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class MaintenanceSettings:
+    """Upkeep: partitions, retention and archives"""
+
+    precreate_months: int = option(
+        "RETENTION_PRECREATE_MONTHS", 3, "Months ahead of this one that have their partitions already.", integer(0, 24)
+    )
+    event_audit_days: int = option(
+        "RETENTION_EVENT_AUDIT_DAYS", 90,
+        "A month of the event audit and the delivery log leaves the database when all of it is older.",
+        integer(1, 36500),
+    )  # fmt: skip
+    dead_letter_days: int = option(
+        "RETENTION_DLQ_DAYS", 30, "Older dead letters leave Redis; 0 keeps them for ever.", integer(0, 36500)
+    )
+    poison_days: int = option(
+        "RETENTION_POISON_DAYS", 90,
+        "Dead letters in mutt:poison:permanent that failed longer ago leave Redis; 0 keeps them for ever.",
+        integer(0, 36500),
+    )  # fmt: skip
+    drop_dead_letters: bool = option(
+        "RETENTION_DLQ_DROP", False,
+        "Remove old dead letters also where RETENTION_ARCHIVE_ENABLED=false; otherwise they are counted and stay.",
+        boolean,
+    )  # fmt: skip
+    archive_enabled: bool = option(
+        "RETENTION_ARCHIVE_ENABLED", True, "Write what leaves into an archive first. Without, it is gone.", boolean
+    )
+    archive_dir: Path = option(
+        "RETENTION_ARCHIVE_DIR", Path("/var/lib/mutt/archive"), "Folder of the archives; it may be on NFS.", path
+    )
+    archive_years: int = option(
+        "RETENTION_ARCHIVE_YEARS", 7, "Years an archive is kept; 0 keeps it for ever.", integer(0, 1000)
+    )
+    batch_rows: int = option(
+        "RETENTION_BATCH_ROWS", 50_000,
+        "Rows moved out of the default partition at once; writers wait meanwhile, for a second or two.",
+        integer(1, 10_000_000),
+    )  # fmt: skip
+    lock_timeout_seconds: float = option(
+        "RETENTION_LOCK_TIMEOUT", 2.0,
+        "Longest that writers may queue behind upkeep waiting for a table; it lets them pass and tries again.",
+        number(0.1, 60),
+    )  # fmt: skip
 
 
 def heartbeat_problems(prefix: str, interval: float, timeout: float) -> list[str]:
@@ -523,6 +578,29 @@ def heartbeat_problems(prefix: str, interval: float, timeout: float) -> list[str
 
 
 # --- the settings, by program ---------------------------------------------------------------------------------
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Host:
+    """Every setting of this host, for whoever looks at all programs at once: the diagnosis and the dynamic settings.
+
+    A value that cannot be used is left at its default and has a sentence in ``mistakes``.
+    """
+
+    general: GeneralSettings
+    credentials: CredentialSettings
+    redis: RedisSettings
+    database: DatabaseSettings
+    server: ServerSettings
+    monitoring: MonitoringSettings
+    queues: QueueSettings
+    ingest: IngestSettings
+    alerter: AlerterSettings
+    forwarder: ForwarderSettings
+    webhook: WebhookSettings
+    remediation: RemediationSettings
+    webui: WebUISettings
+    mistakes: tuple[str, ...] = ()
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -544,6 +622,7 @@ class WebUI:
     server: ServerSettings
     queues: QueueSettings
     webui: WebUISettings
+    host: Host
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -589,13 +668,25 @@ class Admin:
     database: DatabaseSettings
 
 
+@dataclasses.dataclass(frozen=True, slots=True)
+class Upkeep:
+    """What ``mutt-admin upkeep`` needs."""
+
+    general: GeneralSettings
+    credentials: CredentialSettings
+    redis: RedisSettings
+    database: DatabaseSettings
+    queues: QueueSettings
+    maintenance: MaintenanceSettings
+
+
 GROUPS: tuple[type, ...] = (
     GeneralSettings, CredentialSettings, RedisSettings, DatabaseSettings, ServerSettings, MonitoringSettings,
     QueueSettings, IngestSettings, AlerterSettings, ForwarderSettings, WebhookSettings, RemediationSettings,
-    WebUISettings,
+    WebUISettings, MaintenanceSettings,
 )  # fmt: skip
 
-Program = TypeVar("Program", Ingestor, WebUI, Alerter, Forwarder, Remediation, Admin)
+Program = TypeVar("Program", Ingestor, WebUI, Alerter, Forwarder, Remediation, Admin, Upkeep)
 
 
 def known_variables() -> dict[str, dataclasses.Field[Any]]:
@@ -650,19 +741,39 @@ def _unquote(value: str) -> str:
 
 def load(program: type[Program], environ: Mapping[str, str] = os.environ, env_file: Path | None = None) -> Program:
     """The settings of one program. Raises ConfigurationError with every mistake, not only the first."""
-    file = env_file or Path(environ.get("MUTT_ENV_FILE") or DEFAULT_ENV_FILE)
-    from_file, problems = read_env_file(file)
-    problems += _unknown_variables(from_file, environ, file)
-    values = {**from_file, **environ}
-    groups = {}
+    values, problems = _variables(environ, env_file)
+    groups: dict[str, Any] = {}
     for program_field in dataclasses.fields(program):
         group_type: Any = program_field.type
+        if group_type is Host:
+            # A mistake in another program's settings must not stop this one.
+            groups[program_field.name] = _host(values, problems)
+            continue
         group, group_problems = _read_group(group_type, values)
         groups[program_field.name] = group
         problems += group_problems
     if problems:
         raise ConfigurationError(problems)
     return program(**groups)
+
+
+def survey(environ: Mapping[str, str] = os.environ, env_file: Path | None = None) -> Host:
+    """All settings as far as they can be read, with the mistakes beside them. Never raises."""
+    return _host(*_variables(environ, env_file))
+
+
+def _variables(environ: Mapping[str, str], env_file: Path | None) -> tuple[dict[str, str], list[str]]:
+    """Every variable with its value, and one sentence for each that has no meaning."""
+    file = env_file or Path(environ.get("MUTT_ENV_FILE") or DEFAULT_ENV_FILE)
+    from_file, problems = read_env_file(file)
+    return {**from_file, **environ}, problems + _unknown_variables(from_file, environ, file)
+
+
+def _host(values: Mapping[str, str], problems: list[str]) -> Host:
+    read = {field.name: _read_group(field.type, values) for field in dataclasses.fields(Host) if field.type in GROUPS}
+    mistakes = [*problems, *(mistake for _, mistakes in read.values() for mistake in mistakes)]
+    groups: dict[str, Any] = {name: group for name, (group, _) in read.items()}
+    return Host(**groups, mistakes=tuple(dict.fromkeys(mistakes)))
 
 
 def load_or_exit(program: type[Program]) -> Program:

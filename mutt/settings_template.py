@@ -22,6 +22,7 @@ PROGRAMS = {
     settings.Forwarder: "mutt-forwarder",
     settings.Remediation: "mutt-remediation",
     settings.Admin: "mutt-admin",
+    settings.Upkeep: "mutt-admin upkeep",
 }
 
 _HEADER = """\
@@ -92,7 +93,7 @@ def render_reference() -> str:
 def accepts(field: Field) -> str:
     """What the setting accepts, in the words its parser refuses anything else with."""
     parse = field.metadata["parse"]
-    return _PLAIN.get(parse) or _demand(parse)
+    return _PLAIN.get(parse) or demand(parse)
 
 
 _PLAIN: dict[Callable[[str], Any], str] = {
@@ -105,7 +106,8 @@ _PLAIN: dict[Callable[[str], Any], str] = {
 """Parsers that refuse nothing a person would type, or whose refusal depends on what was typed."""
 
 
-def _demand(parse: Callable[[str], Any]) -> str:
+def demand(parse: Callable[[str], Any]) -> str:
+    """What a parser demands of a value, in the words it refuses a wrong one with."""
     try:
         parse(":")  # No setting but plain text accepts a lone colon.
     except ValueError as error:

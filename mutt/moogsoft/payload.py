@@ -59,6 +59,11 @@ def cloud(alert: Alert) -> dict[str, Any]:
     }
 
 
+def shape(alert: Alert, payload_format: str) -> dict[str, Any]:
+    """The alert in the format that MOOG_FORMAT names."""
+    return cloud(alert) if payload_format == "cloud" else enterprise(alert)
+
+
 def custom_info(alert: Alert) -> dict[str, Any]:
     """What helps the person who was woken to find out why."""
     info: dict[str, Any] = {
@@ -80,9 +85,10 @@ def custom_info(alert: Alert) -> dict[str, Any]:
 
 def encode(alerts: list[Alert], payload_format: str, auth_token: str | None = None) -> bytes:
     """The body of one request. ``auth_token`` goes into the envelope of the enterprise format when given."""
+    shaped = [shape(alert, payload_format) for alert in alerts]
     if payload_format == "cloud":
-        return msgspec.json.encode([cloud(alert) for alert in alerts])
-    envelope: dict[str, Any] = {"events": [enterprise(alert) for alert in alerts]}
+        return msgspec.json.encode(shaped)
+    envelope: dict[str, Any] = {"events": shaped}
     if auth_token is not None:
         envelope["auth_token"] = auth_token
     return msgspec.json.encode(envelope)

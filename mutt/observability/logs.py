@@ -44,9 +44,10 @@ def configure(settings: GeneralSettings, service: str) -> None:
     else:
         renderer = [_without_details, structlog.dev.ConsoleRenderer(colors=False, pad_event_to=0)]
     structlog.configure(
-        processors=[*shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
+        # The level is asked of the standard library for each line: it may change while the program runs.
+        processors=[structlog.stdlib.filter_by_level, *shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
         logger_factory=structlog.stdlib.LoggerFactory(),
-        wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelNamesMapping()[settings.log_level]),
+        wrapper_class=structlog.make_filtering_bound_logger(logging.DEBUG),
         cache_logger_on_first_use=True,
     )
     if isinstance(sys.stdout, io.TextIOWrapper):
@@ -59,10 +60,15 @@ def configure(settings: GeneralSettings, service: str) -> None:
     )
     root = logging.getLogger()
     root.handlers[:] = [handler]
-    root.setLevel(settings.log_level)
+    set_level(settings.log_level)
     # Their INFO lines are about single connections and requests.
     for chatty in ("urllib3", "hvac"):
         logging.getLogger(chatty).setLevel(logging.WARNING)
+
+
+def set_level(level: str) -> None:
+    """From now on lines less severe than the level are left out."""
+    logging.getLogger().setLevel(level)
 
 
 def _guide_names(_logger: Any, _method: str, event: structlog.typing.EventDict) -> structlog.typing.EventDict:

@@ -6,6 +6,8 @@ PROMETHEUS_MULTIPROC_DIR, which whoever answers /metrics adds up.
 """
 
 import os
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 
 from prometheus_client import REGISTRY, CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from prometheus_client.multiprocess import MultiProcessCollector
@@ -211,16 +213,37 @@ class RemediationMetrics(WorkerMetrics):
 
 
 class WebUIMetrics:
-    """The web UI's metrics (port 8090)."""
+    """The web UI's metrics (port 8090). ``operations`` are the names of the statements it runs."""
 
-    def __init__(self, registry: CollectorRegistry = REGISTRY) -> None:
+    def __init__(self, registry: CollectorRegistry = REGISTRY, operations: Iterable[str] = ()) -> None:
         self.requests = Counter("mutt_webui_api_requests", "API requests.", ["endpoint", "status"], registry=registry)
         self.latency = Histogram(
             "mutt_webui_api_latency_seconds", "Time to answer an API request.", ["endpoint"], buckets=LATENCY_SECONDS,
             registry=registry,
         )  # fmt: skip
+        self.redis_scan = Histogram(
+            "mutt_webui_redis_scan_latency_seconds", "Time to read through a list or an index in Redis.",
+            buckets=LATENCY_SECONDS, registry=registry,
+        )  # fmt: skip
+        self.db_query = Histogram(
+            "mutt_webui_db_query_latency_ms", "Time of a statement in PostgreSQL, by its name.", ["operation"],
+            buckets=LATENCY_MS, registry=registry,
+        )  # fmt: skip
+        for operation in operations:
+            self.db_query.labels(operation)
 
     def expect(self, endpoint: str) -> None:
         """Creates the endpoint's labels, so that its rates begin at zero."""
         self.requests.labels(endpoint, "200")
         self.latency.labels(endpoint)
+
+    def observe_query(self, operation: str, seconds: float) -> None:
+        """Notes how long a statement took."""
+        self.db_query.labels(operation).observe(seconds * 1000)
+
+
+@contextmanager
+def timed_scan(metrics: WebUIMetrics) -> Iterator[None]:
+    """Notes how long the block took to read through a list or an index in Redis."""
+    with metrics.redis_scan.time():
+        yield

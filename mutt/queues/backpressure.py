@@ -12,12 +12,9 @@ from mutt.redisdb import scripts
 from mutt.redisdb.client import outages
 from mutt.redisdb.dynamic_config import DynamicConfig
 
-WARN_THRESHOLD = 1000
-SHED_THRESHOLD = 2000
-DEFER_SLEEP_MS = 250
 WHY = "parked: the alert queue was too deep; it comes back by itself"
 MOST_AT_ONCE = 1000
-"""Events parked in one step; between two steps the forwarder gets DEFER_SLEEP_MS to catch up."""
+"""Events parked in one step; between two steps the forwarder gets alerter_defer_sleep_ms to catch up."""
 
 
 class Mode(StrEnum):
@@ -52,8 +49,8 @@ class Backpressure:
 
         Parking counts no attempt: remediation puts the events back once the alert queue is below the warn threshold.
         """
-        shed_at = self._dynamic.integer("alerter_queue_shed_threshold", SHED_THRESHOLD)
-        mode = Mode(self._dynamic.text("alerter_shed_mode", Mode.DLQ))
+        shed_at = self._dynamic.integer("alerter_queue_shed_threshold")
+        mode = Mode(self._dynamic.text("alerter_shed_mode"))
         with outages():
             depth, parked = int(self._queue.client.llen(self._alert_queue)), 0
         if depth >= shed_at and mode is Mode.DLQ:
@@ -64,7 +61,7 @@ class Backpressure:
             shed=depth >= shed_at,
             mode=mode,
             parked=parked,
-            pause_seconds=self._dynamic.integer("alerter_defer_sleep_ms", DEFER_SLEEP_MS) / 1000,
+            pause_seconds=self._dynamic.integer("alerter_defer_sleep_ms") / 1000,
         )
 
     def _park(self, shed_at: int) -> tuple[int, int]:
@@ -82,4 +79,4 @@ class Backpressure:
 
 def warn_threshold(dynamic: DynamicConfig) -> int:
     """Depth of the alert queue that is worth a warning, and below which parked events come back."""
-    return dynamic.integer("alerter_queue_warn_threshold", WARN_THRESHOLD)
+    return dynamic.integer("alerter_queue_warn_threshold")

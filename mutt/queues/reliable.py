@@ -10,11 +10,11 @@ import itertools
 import os
 import secrets
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from enum import StrEnum
-from typing import Any
+from typing import Any, NamedTuple
 
 import redis
 
@@ -31,6 +31,9 @@ FULL_POLL_SECONDS = 0.1
 
 DONE_MARKER_MS = 600_000
 """A lost SETTLE reply is asked for again within seconds; ten minutes outlast any outage we would still settle after."""
+
+RULE_HITS_KEPT_DAYS = 35
+"""A month and a few days: hygiene looks back 30."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,37 +99,63 @@ class Settlement:
         if amount:
             self._steps += ["add", self._key(counter), amount]
 
+    def hits(self, by_rule: Mapping[int, int], now: datetime) -> None:
+        """Events that each rule decided, counted for the day that it is by Redis's clock; ``now`` is our guess."""
+        if not by_rule:
+            return
+        self._steps += ["hits", self._key(keys.RULE_LAST_HIT)]
+        for days in (-1, 0, 1):
+            self._steps.append(self._key(keys.rule_hits(f"{now + timedelta(days=days):%Y%m%d}")))
+        self._steps += [int(now.timestamp() // 86400), RULE_HITS_KEPT_DAYS * 86_400_000, len(by_rule)]
+        for rule_id, amount in by_rule.items():
+            self._steps += [rule_id, amount]
+
     def unhandled(self, counts: "UnhandledCounts") -> None:
-        """Counters of unmatched events and the meta-alerts they raise."""
+        """Counters of unmatched events with their details, and the meta-alerts they raise."""
         if not counts.patterns:
             return
-        self._steps += ["unhandled", self._key(counts.other), self._key(counts.index), self._key(counts.alert_queue)]
+        named = (counts.other, counts.index, counts.alert_queue, counts.ignored)
+        self._steps += ["unhandled", *map(self._key, named)]
         self._steps += [counts.threshold, counts.expiry_seconds * 1000, counts.most_patterns, *counts.other_alert]
         self._steps.append(len(counts.patterns))
-        for key, amount, alert in counts.patterns:
-            self._steps += [self._key(key), amount, *alert]
+        for each in counts.patterns:
+            self._steps += [self._key(each.counter), self._key(each.details), each.events, *each.alert]
+            self._steps += [each.pattern, each.source, len(each.samples), *each.samples]
 
     def _key(self, name: str) -> int:
         """The number by which the script knows the key: the three of the batch come first."""
         return self._keys.setdefault(name, len(self._keys) + 4)
 
 
+class UnmatchedPattern(NamedTuple):
+    """Unmatched events of one pattern in one batch.
+
+    ``alert`` is the meta-alert's JSON in two halves between which SETTLE writes the count, because only Redis knows
+    it. ``samples`` are a few of the events, as JSON.
+    """
+
+    counter: str
+    details: str
+    events: int
+    alert: tuple[bytes, bytes]
+    pattern: str
+    source: str
+    samples: Sequence[bytes]
+
+
 @dataclass(frozen=True, slots=True)
 class UnhandledCounts:
-    """Unmatched events of one batch, by pattern.
-
-    ``patterns`` holds (counter key, events, meta-alert); a meta-alert is its JSON in two halves between which SETTLE
-    writes the count, because only Redis knows it.
-    """
+    """Unmatched events of one batch, by pattern. ``ignored`` is the hash of those that raise no meta-alert."""
 
     other: str
     index: str
     alert_queue: str
+    ignored: str
     threshold: int
     expiry_seconds: int
     most_patterns: int
     other_alert: tuple[bytes, bytes]
-    patterns: list[tuple[str, int, tuple[bytes, bytes]]]
+    patterns: Sequence[UnmatchedPattern]
 
 
 class ReliableQueue:

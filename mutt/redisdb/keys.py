@@ -12,6 +12,9 @@ DLQ_INGEST = "mutt:dlq:ingest"
 POISON = "mutt:poison:permanent"
 """List of dead letters whose replays are used up."""
 
+UPKEEP_PREFIX = "mutt:upkeep:"
+"""Before the name of a list of dead letters: the old ones that are just being archived."""
+
 CONFIG_PREFIX = "mutt:config:"
 CONFIG_UPDATES = "mutt:config:updates"
 """Pub/sub channel: the message is the name of the dynamic key that changed."""
@@ -32,10 +35,34 @@ METRICS_ALERTER_TOTAL = "mutt:metrics:alerter:total"
 METRICS_MOOG_TOTAL = "mutt:metrics:moog:total"
 METRICS_CACHED = "mutt:metrics:cached"
 
+RULE_LAST_HIT = "mutt:metrics:rule_last_hit"
+"""Hash: rule id -> when it last decided an event, Unix time in ms."""
+
 
 def metrics_ingest_minute(minute: int) -> str:
     """Counter of events accepted in one minute; ``minute`` is the Unix time divided by 60."""
     return f"mutt:metrics:ingest:minute:{minute}"
+
+
+def rule_hits(day: str) -> str:
+    """Hash: rule id -> events it decided on that day; ``day`` is YYYYMMDD in UTC. Kept for 35 days."""
+    return f"mutt:metrics:rule_hits:{day}"
+
+
+SLO_INGEST_GOOD, SLO_INGEST_TOTAL = "slo:ingest:good", "slo:ingest:total"
+SLO_MOOG_GOOD, SLO_MOOG_TOTAL = "slo:moog:good", "slo:moog:total"
+"""Names of tallies: requests to ingest and to the webhook, those that succeeded and all of them."""
+
+WRONG_RELAY_KEYS = "wrong_keys:relay"
+"""Name of a tally: requests of relays with a wrong key, which were told to wait."""
+
+DOCTOR_PROBE = "mutt:doctor:probe"
+"""Written by the diagnosis to see whether Redis takes writes; expires at once."""
+
+
+def tally(name: str, hour: int) -> str:
+    """Counter of one hour; ``hour`` is the Unix time divided by 3600."""
+    return f"mutt:metrics:{name}:{hour}"
 
 
 def config(name: str) -> str:
@@ -69,8 +96,22 @@ def retry(service: str) -> str:
 
 def unhandled(prefix: str, pattern: str) -> str:
     """Counter of unmatched events of one pattern: readable up to 200 characters, told apart by a digest of it all."""
-    digest = hashlib.sha256(pattern.encode()).hexdigest()[:16]
-    return f"{prefix}:{pattern[:200]}:{digest}"
+    return f"{prefix}:{pattern[:200]}:{unhandled_id(pattern)}"
+
+
+def unhandled_id(pattern: str) -> str:
+    """The digest that names a pattern: 16 hex digits."""
+    return hashlib.sha256(pattern.encode()).hexdigest()[:16]
+
+
+def unhandled_details(prefix: str, pattern_id: str) -> str:
+    """Hash beside a counter: the whole pattern, its source, when it was seen and sample events."""
+    return f"{prefix}_details:{pattern_id}"
+
+
+def unhandled_ignored(prefix: str) -> str:
+    """Hash: id of a pattern -> who ignores it since when and why, as JSON."""
+    return f"{prefix}_ignored"
 
 
 def unhandled_other(prefix: str) -> str:

@@ -78,5 +78,11 @@ PROMOTE = Script("promote_2")
 PERMIT = Script("permit_5")
 RECORD = Script("record_5")
 SHED = Script("shed_3")
+EXPIRE = Script("expire_2")
+TAKE_OUT = Script("take_out")
+EDIT = Script("edit_1")
 
-__all__ = ["CLAIM", "HEARTBEAT", "JANITOR", "PERMIT", "PROMOTE", "PUSH", "RECORD", "SETTLE", "OutageError", "Script"]
+__all__ = [
+    "CLAIM", "EDIT", "EXPIRE", "HEARTBEAT", "JANITOR", "PERMIT", "PROMOTE", "PUSH", "RECORD", "SETTLE", "SHED",
+    "TAKE_OUT", "OutageError", "Script",
+]  # fmt: skip

@@ -5,7 +5,10 @@ The alerter acts on it, the rule tester shows it and backtests count it: what th
 
 from typing import NamedTuple
 
+from mutt.events import alert
+from mutt.events.alert import Alert
 from mutt.events.event import Event
+from mutt.rules import pattern
 from mutt.rules.matcher import first_match
 from mutt.rules.rule import FORWARDED, Handling, Snapshot
 
@@ -38,3 +41,10 @@ def decide(event: Event, snapshot: Snapshot) -> Decision:
     rule = match.rule
     handling = rule.dev_handling if environment is DEVELOPMENT else rule.prod_handling
     return Decision(rule.id, handling, team or rule.team_assignment, environment, handling in FORWARDED)
+
+
+def alert_of(event: Event, decision: Decision) -> Alert:
+    """The alert that goes to Moogsoft for an event whose decision says ``forward``."""
+    signature = pattern.signature(event.hostname, decision.rule_id, event.trap_oid, event.message)
+    team = decision.team or ""
+    return alert.from_event(event, signature, decision.handling, team, decision.environment, decision.rule_id)

@@ -46,7 +46,11 @@ class Rule:
 
 
 class UnusableRuleError(ValueError):
-    """A rule that cannot be matched; the text says why."""
+    """A rule that cannot be matched; the text says why, ``field`` names what is to blame."""
+
+    def __init__(self, sentence: str, field: str = "match_string") -> None:
+        super().__init__(sentence)
+        self.field = field
 
 
 def compile_pattern(pattern: str) -> "re2._Regexp[str]":
@@ -62,6 +66,33 @@ def compile_pattern(pattern: str) -> "re2._Regexp[str]":
     except re2.error as error:
         reason = error.args[0].decode() if error.args and isinstance(error.args[0], bytes) else str(error)
         raise UnusableRuleError(f"match_string is not a valid RE2 pattern: {reason}") from error
+
+
+def check_conditions(
+    match_type: str, match_string: str | None, trap_oid: str | None, syslog_severity: int | None
+) -> None:
+    """Raises UnusableRuleError, naming the field, when a rule with these conditions must not be stored.
+
+    It demands what the constraints of the table alert_rules demand, and that a pattern can be compiled.
+    """
+    if match_string is None and trap_oid is None and syslog_severity is None:
+        raise UnusableRuleError(
+            "the rule has no condition: match_string, trap_oid or syslog_severity is needed", "match_type"
+        )
+    if match_type == MatchType.REGEX and match_string is None:
+        raise UnusableRuleError("match_string is required when match_type is regex")
+    if match_type == MatchType.OID_PREFIX and trap_oid is None:
+        raise UnusableRuleError("trap_oid is required when match_type is oid_prefix", "trap_oid")
+    if match_type == MatchType.CONTAINS and match_string is None and trap_oid is not None:
+        raise UnusableRuleError(
+            "match_string is required when match_type is contains and trap_oid is given; "
+            "for a rule on the OID alone, match_type is oid_prefix"
+        )
+    if match_string == "" or trap_oid == "":
+        field = "match_string" if match_string == "" else "trap_oid"
+        raise UnusableRuleError(f"{field} must not be empty: it would match every event", field)
+    if match_type == MatchType.REGEX and match_string is not None:
+        compile_pattern(match_string)
 
 
 def normal_oid(oid: str) -> str:

@@ -23,6 +23,7 @@ from mutt.settings import DatabaseSettings
 from mutt.store import migrations
 from mutt.store.connections import Connection, PasswordSource, connection_parameters, open_connection
 from mutt.store.faults import sentence, translated
+from mutt.store.timing import Observer, Timings
 
 ASK_AFTER_SECONDS = 30.0
 """A connection idle for longer is asked whether it still lives: firewalls forget quiet connections."""
@@ -39,7 +40,8 @@ _native_poll = get_original("select", "poll")
 class Database:
     """PostgreSQL for one process. Make it after the fork, in the thread that runs the greenlets.
 
-    Nothing is opened before it is needed, so it can be made while PostgreSQL is away.
+    Nothing is opened before it is needed, so it can be made while PostgreSQL is away. ``observe`` is told how long
+    each statement took.
     """
 
     def __init__(
@@ -49,8 +51,12 @@ class Database:
         application_name: str,
         statement_timeout_seconds: float = 30,
         schema_check: bool = True,
+        observe: Observer | None = None,
     ) -> None:
         self._parameters = connection_parameters(settings, application_name, statement_timeout_seconds)
+        self._timings = Timings(observe) if observe else None
+        if self._timings:
+            self._parameters["cursor_factory"] = self._timings.cursor
         self._credentials = credentials
         self._keep = settings.pool_min_connections
         self._schema_is_known = not schema_check
@@ -75,6 +81,8 @@ class Database:
             if self._closed:
                 raise RuntimeError("the database was closed")
             result, error = self._threads.apply(self._outcome, (work,))
+        if self._timings:
+            self._timings.tell()
         if error is not None:
             raise error
         return result  # type: ignore[no-any-return] # apply() is not generic

@@ -19,7 +19,7 @@ from mutt.queues.backpressure import Backpressure
 from mutt.queues.reliable import Batch, ReliableQueue, Settlement
 from mutt.redisdb import keys
 from mutt.rules import pattern
-from mutt.rules.decision import Decision, decide
+from mutt.rules.decision import Decision, alert_of, decide
 from mutt.settings import AlerterSettings
 from mutt.store import audit
 from mutt.store.audit import AuditRow, Fate, Verdict
@@ -134,6 +134,7 @@ class AlerterWorker(BatchWorker):
     ) -> Settlement:
         alerts, patterns, settlement = [], [], Settlement()
         outcomes: Counter[str] = Counter(poison=len(unreadable))
+        hits: Counter[int] = Counter()
         for each, verdict in zip(decided, verdicts, strict=True):
             if verdict.fate is Fate.REFUSED:
                 outcomes["error"] += 1
@@ -143,11 +144,14 @@ class AlerterWorker(BatchWorker):
             if verdict.fate is Fate.RESUBMITTED:
                 continue  # The source sent it twice; its alert went out the first time.
             if each.decision.forward:
-                alerts.append(_alert(each))
+                alerts.append(alert.encode(alert_of(each.event, each.decision)))
             if each.decision.rule_id is None:
                 patterns.append((pattern.unhandled_pattern(each.event.source, each.event.message), each.event))
+            else:
+                hits[each.decision.rule_id] += 1
         settlement.push(self._alert_queue, alerts)
         settlement.push(self.queue.names.dead_letters, unreadable)
+        settlement.hits(hits, datetime.now(UTC))
         settlement.unhandled(self._meta_alerts.counts(patterns))
         settlement.add(keys.METRICS_ALERTER_TOTAL, len(decided) + len(unreadable))
         self._count(outcomes, verdicts)
@@ -195,14 +199,4 @@ def _row(decided: Decided) -> AuditRow:
         attributes=event.attributes_text(item),
         ingestion_timestamp=item.ingestion_timestamp,
         content_hash=event.content_hash(item),
-    )
-
-
-def _alert(decided: Decided) -> bytes:
-    item, decision = decided
-    signature = pattern.signature(item.hostname, decision.rule_id, item.trap_oid, item.message)
-    return alert.encode(
-        alert.from_event(
-            item, signature, decision.handling, decision.team or "", decision.environment, decision.rule_id
-        )
     )

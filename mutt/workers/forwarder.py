@@ -20,6 +20,7 @@ from mutt.observability.metrics import ForwarderMetrics
 from mutt.queues.reliable import Batch, ReliableQueue, Settlement
 from mutt.redisdb import keys
 from mutt.redisdb.dynamic_config import DynamicConfig
+from mutt.redisdb.tally import Tally
 from mutt.settings import ForwarderSettings, WebhookSettings
 from mutt.store import deliveries
 from mutt.store.deliveries import DeliveryRow
@@ -29,7 +30,6 @@ from mutt.workers.lifecycle import Pace, StoppingError
 
 log = structlog.get_logger(__name__)
 
-DEFAULT_BATCH_SIZE = 100
 LONGEST_NAP_SECONDS = 0.5
 """Between two questions for a permit: a circuit may be closed or a limit raised while we wait."""
 
@@ -56,6 +56,7 @@ class ForwarderWorker(BatchWorker):
         metrics: ForwarderMetrics,
         settings: ForwarderSettings,
         webhook: WebhookSettings,
+        tally: Tally,
     ) -> None:
         super().__init__(queue, pace, metrics, settings.lanes, settings.wait_seconds)
         self.forwarder_metrics = metrics
@@ -64,12 +65,13 @@ class ForwarderWorker(BatchWorker):
         self._database = database
         self._dynamic = dynamic
         self._webhook = webhook
+        self._tally = tally
         self._permits: dict[str, tuple[Permit, float]] = {}
 
     def claim_batch(self) -> Batch:
         """The permit first, then what it covers: nothing is claimed only to be put back."""
         permit, granted_at = self._permit()
-        batch = self.claim_messages(self._dynamic.integer("moog_batch_size", DEFAULT_BATCH_SIZE))
+        batch = self.claim_messages(self._dynamic.integer("moog_batch_size"))
         if batch.messages:
             self._permits[batch.id] = (permit, granted_at)
         elif permit.is_probe:
@@ -143,6 +145,9 @@ class ForwarderWorker(BatchWorker):
         answer = self._client.post(body)
         status = "success" if answer.verdict is Verdict.DELIVERED else "fail"
         self.forwarder_metrics.requests.labels(status, answer.reason).inc()
+        self._tally.add(keys.SLO_MOOG_TOTAL)
+        if answer.verdict is Verdict.DELIVERED:
+            self._tally.add(keys.SLO_MOOG_GOOD)
         self.forwarder_metrics.latency.observe(answer.latency_seconds)
         if answer.reason == "unauthorized":
             log.error("the webhook refuses our key: check MOOG_API_KEY and MOOG_AUTH", status=answer.status)

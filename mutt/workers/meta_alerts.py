@@ -1,14 +1,13 @@
-"""Meta-alerts: what tells a team that many events of one pattern match no rule."""
+"""What SETTLE learns of events that no rule matched: counts, samples, and the meta-alert that tells a team."""
 
-from collections import Counter
 from collections.abc import Sequence
 from datetime import UTC, datetime
 
-from mutt.events import alert
+from mutt.events import alert, sample
 from mutt.events.alert import Alert
 from mutt.events.event import Event
 from mutt.events.ids import IdSource
-from mutt.queues.reliable import UnhandledCounts
+from mutt.queues.reliable import UnhandledCounts, UnmatchedPattern
 from mutt.redisdb import keys
 from mutt.rules.decision import PRODUCTION
 from mutt.rules.pattern import MAX_PATTERN, signature
@@ -33,21 +32,32 @@ class MetaAlerts:
 
     def counts(self, unmatched: Sequence[tuple[str, Event]]) -> UnhandledCounts:
         """What SETTLE shall count for these (pattern, event) pairs of one batch."""
-        numbers = Counter(pattern for pattern, _ in unmatched)
-        samples = dict(unmatched)
+        by_pattern: dict[str, list[Event]] = {}
+        for pattern, event in unmatched:
+            by_pattern.setdefault(pattern, []).append(event)
         prefix = self._settings.unhandled_prefix
         return UnhandledCounts(
             other=keys.unhandled_other(prefix),
             index=keys.unhandled_index(prefix),
             alert_queue=self._alert_queue,
+            ignored=keys.unhandled_ignored(prefix),
             threshold=self._settings.unhandled_threshold,
             expiry_seconds=self._settings.unhandled_expiry_seconds,
             most_patterns=MOST_PATTERNS,
-            other_alert=self._alert(_OTHER, "") if numbers else (b"", b""),
-            patterns=[
-                (keys.unhandled(prefix, pattern), number, self._alert(pattern, samples[pattern].message))
-                for pattern, number in numbers.items()
-            ],
+            other_alert=self._alert(_OTHER, "") if by_pattern else (b"", b""),
+            patterns=[self._counted(pattern, events) for pattern, events in by_pattern.items()],
+        )
+
+    def _counted(self, pattern: str, events: Sequence[Event]) -> UnmatchedPattern:
+        prefix = self._settings.unhandled_prefix
+        return UnmatchedPattern(
+            counter=keys.unhandled(prefix, pattern),
+            details=keys.unhandled_details(prefix, keys.unhandled_id(pattern)),
+            events=len(events),
+            alert=self._alert(pattern, events[-1].message),
+            pattern=pattern,
+            source=events[0].source or "unknown",
+            samples=sample.pick(events),
         )
 
     def _alert(self, pattern: str, sample: str) -> tuple[bytes, bytes]:

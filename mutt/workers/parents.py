@@ -9,6 +9,7 @@ from mutt.credentials import Credentials, open_credentials
 from mutt.observability import metrics
 from mutt.redisdb import keys
 from mutt.redisdb.client import connect, outages
+from mutt.redisdb.dynamic_config import start_dynamic_config
 from mutt.settings import Alerter, Forwarder, Remediation
 from mutt.store.pool import Database
 from mutt.web.health import Check
@@ -73,7 +74,9 @@ def parent_of_remediation(settings: Remediation) -> int:
 def _connections(settings: Alerter | Forwarder | Remediation) -> tuple[Credentials, redis.Redis]:
     credentials = open_credentials(settings.credentials)
     credentials.start()
-    return credentials, connect(settings.redis, credentials, "mutt-health")
+    client = connect(settings.redis, credentials, "mutt-health")
+    start_dynamic_config(client, settings.general)
+    return credentials, client
 
 
 def _redis_checks(client: redis.Redis, queue: str) -> dict[str, Check]:

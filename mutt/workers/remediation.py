@@ -4,8 +4,7 @@ import contextlib
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
-from typing import Any
+from datetime import UTC, datetime
 
 import gevent
 import msgspec
@@ -157,20 +156,20 @@ class RemediationWorker:
         poison: list[bytes] = []
         waiting: list[bytes] = []
         for record in records:
-            letter = dead_letter.exhume(record) or _bare(record, source.name, now)
-            done = max(letter.replays, _replays_inside(letter.payload))
-            if letter.reason == Reason.SHED:
-                back = msgspec.json.encode(letter.payload) if isinstance(letter.payload, dict) else _text(letter)
-                (replays if calm else waiting).append(back if calm else record)
-            elif not isinstance(letter.payload, dict):
+            letter = dead_letter.found(record, source.name, now)
+            message = dead_letter.message_for_replay(letter)
+            if letter.reason == Reason.SHED and not calm:
+                waiting.append(record)
+            elif message is None:
                 poison.append(dead_letter.encode(_hopeless(letter)))
-            elif done >= self._settings.max_retries:
+            elif letter.reason == Reason.SHED:
+                replays.append(message)
+            elif dead_letter.replays_done(letter) >= self._settings.max_retries:
                 poison.append(dead_letter.encode(letter))
-            elif now < letter.failed_at + timedelta(seconds=self._settings.backoff_base_seconds * (done + 1)):
+            elif now < dead_letter.due_at(letter, self._settings.backoff_base_seconds):
                 waiting.append(dead_letter.encode(letter))
             else:
-                payload = {**letter.payload, "replay_count": done + 1, "retry_count": 0}
-                replays.append(msgspec.json.encode(payload))
+                replays.append(message)
         if replays or poison:
             log.info("dead letters judged", source=source.name, replayed=len(replays), poison=len(poison))
         self._metrics.replayed.labels(source.name, "success").inc(len(replays))
@@ -180,26 +179,6 @@ class RemediationWorker:
         settlement.push(keys.POISON, poison)
         settlement.push(source.queue.names.queue, waiting)
         return settlement
-
-
-def _bare(record: bytes, service: str, now: datetime) -> DeadLetter:
-    """A letter for a message that somebody put into the list without saying why."""
-    reburied = dead_letter.exhume(
-        dead_letter.bury(record, Reason.UNREADABLE_MESSAGE, "found without a reason", service, now)
-    )
-    assert reburied is not None  # noqa: S101 - bury writes what exhume reads
-    return reburied
-
-
-def _text(letter: DeadLetter) -> bytes:
-    """The message of a letter whose payload is not an object, as it was."""
-    return str(letter.payload).encode()
-
-
-def _replays_inside(payload: Any) -> int:
-    """The replays that the message itself remembers."""
-    count = payload.get("replay_count", 0) if isinstance(payload, dict) else 0
-    return count if isinstance(count, int) else 0
 
 
 def _hopeless(letter: DeadLetter) -> DeadLetter:

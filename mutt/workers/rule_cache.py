@@ -2,12 +2,12 @@
 
 from collections.abc import Callable
 
-import gevent
 import structlog
+from gevent.event import Event as Flag
 
 from mutt.errors import MuttError
 from mutt.observability.metrics import AlerterMetrics
-from mutt.rules.rule import Handling, MatchType, Rule, Snapshot, build_snapshot
+from mutt.rules.rule import Snapshot, build_snapshot
 from mutt.store import rules
 from mutt.store.pool import Database
 
@@ -22,11 +22,12 @@ class RuleCache:
         self._database = database
         self._metrics = metrics
         self._interval_seconds = interval_seconds
+        self._interval_changed = Flag()
 
     def load(self) -> None:
         """Reads everything now. Raises OutageError and leaves the snapshot as it is when PostgreSQL is away."""
         rows, development_hosts, teams = rules.load(self._database)
-        snapshot = build_snapshot([_rule(row) for row in rows], development_hosts, teams)
+        snapshot = build_snapshot(map(rules.as_rule, rows), development_hosts, teams)
         for rule_id, problem in snapshot.unusable.items():
             log.error("rule skipped: it cannot be used", rule_id=rule_id, problem=problem)
         self.snapshot = snapshot
@@ -48,19 +49,10 @@ class RuleCache:
     def keep_fresh(self) -> None:
         """Reloads for ever, every interval."""
         while True:
-            gevent.sleep(self._interval_seconds())
-            self.reload()
+            self._interval_changed.clear()
+            if not self._interval_changed.wait(self._interval_seconds()):
+                self.reload()
 
-
-def _rule(row: rules.RuleRow) -> Rule:
-    return Rule(
-        row.id,
-        row.match_string,
-        row.trap_oid,
-        row.syslog_severity,
-        MatchType(row.match_type),
-        row.priority,
-        Handling(row.prod_handling),
-        Handling(row.dev_handling),
-        row.team_assignment,
-    )
+    def interval_changed(self) -> None:
+        """The interval under way gives way to one of the new length."""
+        self._interval_changed.set()

@@ -1,6 +1,5 @@
 """Each worker put together from its settings: what a child process runs."""
 
-import redis
 from gevent.event import Event as Flag
 
 from mutt.credentials import Credentials, open_credentials
@@ -11,8 +10,9 @@ from mutt.queues.backpressure import Backpressure, warn_threshold
 from mutt.queues.reliable import QueueNames, ReliableQueue
 from mutt.redisdb import keys
 from mutt.redisdb.client import connect
-from mutt.redisdb.dynamic_config import DynamicConfig
+from mutt.redisdb.dynamic_config import start_dynamic_config
 from mutt.redisdb.subscriber import Subscriber
+from mutt.redisdb.tally import Tally
 from mutt.settings import Alerter, Forwarder, Remediation
 from mutt.store.pool import Database
 from mutt.workers.alerter import AlerterWorker
@@ -55,13 +55,14 @@ def run_alerter(settings: Alerter, status_fd: int | None) -> None:
     worker_metrics, own = metrics.AlerterMetrics(), settings.alerter
     pace = Pace(Flag(), worker_metrics)
     client = connect(settings.redis, credentials, "mutt-alerter", own.wait_seconds)
-    dynamic = _started_config(client, settings.general.dynamic_config_enabled)
+    dynamic = start_dynamic_config(client, settings.general)
     database = Database(settings.database, credentials, "mutt-alerter")
 
     def reload_interval() -> float:
         return float(dynamic.integer("cache_reload_interval", round(own.cache_reload_interval_seconds)))
 
     rule_cache = RuleCache(database, worker_metrics, reload_interval)
+    dynamic.on_change("cache_reload_interval", rule_cache.interval_changed)
     queue = ReliableQueue(client, alerter_names(settings), settings.general.pod, own.janitor_timeout_seconds)
     backpressure = Backpressure(queue, settings.queues.alert_queue, dynamic)
     worker = AlerterWorker(
@@ -78,7 +79,9 @@ def run_forwarder(settings: Forwarder, status_fd: int | None) -> None:
     worker_metrics, own, webhook = metrics.ForwarderMetrics(), settings.forwarder, settings.webhook
     pace = Pace(Flag(), worker_metrics)
     client = connect(settings.redis, credentials, "mutt-forwarder", own.wait_seconds)
-    dynamic = _started_config(client, settings.general.dynamic_config_enabled)
+    dynamic = start_dynamic_config(client, settings.general)
+    tally = Tally(client)
+    tally.start()
     gatekeeper = Gatekeeper(client, webhook, lambda: dynamic.integer("moog_rate_limit", webhook.rate_limit))
     worker = ForwarderWorker(
         ReliableQueue(client, forwarder_names(settings), settings.general.pod, own.janitor_timeout_seconds),
@@ -90,9 +93,11 @@ def run_forwarder(settings: Forwarder, status_fd: int | None) -> None:
         worker_metrics,
         own,
         webhook,
+        tally,
     )
     lease = Lease(own.heartbeat_interval_seconds, own.janitor_timeout_seconds)
     Lifecycle(pace, worker_metrics, lease, settings.general, status_fd).run(worker, credentials)
+    tally.stop()
 
 
 def run_remediation(settings: Remediation, status_fd: int | None) -> None:
@@ -100,7 +105,7 @@ def run_remediation(settings: Remediation, status_fd: int | None) -> None:
     worker_metrics, queues = metrics.RemediationMetrics(), settings.queues
     pace = Pace(Flag(), worker_metrics)
     client = connect(settings.redis, credentials, "mutt-remediation")
-    dynamic = _started_config(client, settings.general.dynamic_config_enabled)
+    dynamic = start_dynamic_config(client, settings.general)
 
     def source(name: str, dead_letters: str, target: str) -> Source:
         names = dead_letter_names(name, dead_letters)
@@ -122,9 +127,3 @@ def run_remediation(settings: Remediation, status_fd: int | None) -> None:
 def _started(credentials: Credentials) -> Credentials:
     credentials.start()
     return credentials
-
-
-def _started_config(client: redis.Redis, enabled: bool) -> DynamicConfig:
-    dynamic = DynamicConfig(client, enabled)
-    dynamic.start()
-    return dynamic

@@ -1,5 +1,6 @@
 """Dynamic settings: seen soon, never guessed, kept while Redis is away."""
 
+import logging
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
@@ -10,8 +11,8 @@ from structlog.testing import capture_logs
 from mutt.errors import OutageError
 from mutt.redisdb import dynamic_config, keys, subscriber
 from mutt.redisdb.client import connect
-from mutt.redisdb.dynamic_config import DynamicConfig
-from mutt.settings import RedisSettings
+from mutt.redisdb.dynamic_config import DynamicConfig, start_dynamic_config
+from mutt.settings import GeneralSettings, RedisSettings
 from tests.support.proxy import TcpProxy
 from tests.support.redis_server import PASSWORD, FixedCredentials, PrivateRedis
 from tests.support.waiting import wait_until
@@ -22,13 +23,19 @@ def quick_reconnects(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(subscriber, "RECONNECT_SECONDS", 0.1)
 
 
+def listeners(client: redis.Redis) -> int:
+    """How many listen to the channel; programs of other tests may be among them."""
+    return int(client.pubsub_numsub(keys.CONFIG_UPDATES)[0][1])
+
+
 @contextmanager
 def following(client: redis.Redis, enabled: bool = True) -> Iterator[DynamicConfig]:
     """A started configuration that has listened to its channel at least once."""
+    before = listeners(client)
     config = DynamicConfig(client, enabled)
     config.start()
     if enabled:
-        wait_until(lambda: client.pubsub_numsub(keys.CONFIG_UPDATES)[0][1] > 0, "the subscription")
+        wait_until(lambda: listeners(client) > before, "the subscription")
     try:
         yield config
     finally:
@@ -98,9 +105,10 @@ def test_a_change_that_nobody_published_is_seen_at_the_next_refresh(
 
 def test_disabled_means_every_key_is_unset(client: redis.Redis) -> None:
     client.set(keys.config("moog_rate_limit"), "7")
+    before = listeners(client)
     with following(client, enabled=False) as config:
         change(client, "moog_rate_limit", 8)
-        assert client.pubsub_numsub(keys.CONFIG_UPDATES)[0][1] == 0
+        assert listeners(client) == before
         assert limit_of(config) == 50
 
 
@@ -116,6 +124,51 @@ def test_a_bad_value_is_warned_about_and_the_default_holds(client: redis.Redis, 
     assert [(each["log_level"], each["key"]) for each in logs if "ignored" in each["event"]] == [
         ("warning", "moog_rate_limit")
     ]
+
+
+def test_a_bad_value_is_warned_about_once_and_another_one_again(client: redis.Redis) -> None:
+    config = DynamicConfig(client, enabled=True)
+
+    def warnings(value: str) -> list[str]:
+        client.set(keys.config("moog_rate_limit"), value)
+        with capture_logs() as logs:
+            for _ in range(3):
+                config.refresh()
+        return [each["problem"] for each in logs if "ignored" in each["event"]]
+
+    assert len(warnings("many")) == 1
+    assert warnings("many") == []
+    assert len(warnings("lots")) == 1
+    assert warnings("7") == []
+    assert len(warnings("lots")) == 1
+
+
+def test_the_log_level_follows_while_the_program_runs() -> None:
+    # A server of its own: programs that other tests started in this process would set the level too.
+    server, root = PrivateRedis(), logging.getLogger()
+    server.start()
+    client, before = server.mutt_client(), root.level
+    config = start_dynamic_config(client, GeneralSettings(dynamic_config_enabled=True, log_level="WARNING"))
+    try:
+        wait_until(lambda: listeners(client) > 0, "the subscription")
+        change(client, "log_level", "DEBUG")
+        wait_for(lambda: root.level == logging.DEBUG, seconds=2)
+        client.delete(keys.config("log_level"))
+        client.publish(keys.CONFIG_UPDATES, "log_level")
+        wait_for(lambda: root.level == logging.WARNING, seconds=2)
+    finally:
+        config.stop()
+        root.setLevel(before)
+        server.stop()
+
+
+def test_an_unset_key_has_a_default_of_its_own(client: redis.Redis) -> None:
+    config = DynamicConfig(client, enabled=True)
+    assert (config.integer("moog_batch_size"), config.number("slo_ingest_success_target")) == (100, 0.995)
+    assert config.text("alerter_shed_mode") == "dlq"
+    client.set(keys.config("slo_ingest_success_target"), "1")
+    config.refresh()
+    assert config.number("slo_ingest_success_target") == 1.0
 
 
 def test_a_key_of_another_type_counts_as_unset(client: redis.Redis) -> None:

@@ -5,6 +5,8 @@ MUTT_QUEUE_SEQUENCES says how many sequences are tried (300).
 
 import os
 import shutil
+from collections import Counter
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -15,7 +17,8 @@ from hypothesis import strategies as st
 from mutt.events import dead_letter
 from mutt.queues.reliable import Batch, ReliableQueue, Settled
 from mutt.queues.retry import promote
-from tests.support.queue_model import COUNTER, Plan, QueueModel
+from mutt.redisdb import keys
+from tests.support.queue_model import COUNTER, HITS, IGNORED_PATTERN, PREFIX, Plan, QueueModel
 from tests.support.queues import ALERTER, ALERTS, a_queue, put
 
 pytest_plugins = ["tests.support.queue_servers"]
@@ -23,6 +26,7 @@ pytest_plugins = ["tests.support.queue_servers"]
 SEQUENCES = int(os.environ.get("MUTT_QUEUE_SEQUENCES", "300"))
 WORKERS, SLOTS = 2, 2
 FATES = ("end", "alert", "bury", "give back", "retry now", "retry later")
+PATTERNS = (IGNORED_PATTERN, "p1", "p2", "p3")
 
 EVERYTHING = """
 local content = {}
@@ -52,6 +56,12 @@ OPERATIONS = st.one_of(
     st.tuples(st.just("settle"), worker, slot, fates),
     st.tuples(st.just("settle"), worker, slot, fates),
     st.tuples(st.just("work"), worker, slot, st.integers(1, 5), fates),
+    st.tuples(
+        st.just("count"),
+        worker,
+        st.lists(st.integers(1, 3), max_size=4),
+        st.lists(st.sampled_from(PATTERNS), max_size=4),
+    ),
     st.tuples(st.just("oversleep"), worker),
     st.tuples(st.just("release"), worker, slot),
     st.tuples(st.just("abandon"), worker, slot),
@@ -115,6 +125,14 @@ class Run:
             self.ended += ended if outcome is Settled.SETTLED else []
             self.open.discard(place)
             event(outcome)
+
+    def count(self, worker: int, rules: list[int], patterns: list[str]) -> None:
+        """Settles a batch that comes to nothing but figures: its messages go back."""
+        self.claim(worker, 0, 2)
+        queue, batch = self.workers[worker], self.batches[worker, 0]
+        plan = Plan(give_back=batch.messages, hits=Counter(rules), patterns=Counter(patterns))
+        assert queue.settle(batch, plan.settlement()) is self.model.settle(queue.pod, batch.id, plan)
+        self.open.discard((worker, 0))
 
     def work(self, worker: int, slot: int, most: int, fates: list[str]) -> None:
         self.claim(worker, slot, most)
@@ -190,8 +208,8 @@ class Run:
             self.look_at(self.workers[0], pod, batch_id)
 
     def look_at(self, queue: ReliableQueue, pod: str, batch_id: str) -> None:
-        keys = f"{ALERTER.processing_prefix}:{pod}:{batch_id}", f"{ALERTER.heartbeat_prefix}:{pod}"
-        found = queue.give_back_if_dead(*keys)
+        batch_key, heartbeat_key = f"{ALERTER.processing_prefix}:{pod}:{batch_id}", f"{ALERTER.heartbeat_prefix}:{pod}"
+        found = queue.give_back_if_dead(batch_key, heartbeat_key)
         assert found == self.model.give_back_if_dead((pod, batch_id))
         event("buried" if found[1] else "given back" if found[0] else "alive")
 
@@ -211,12 +229,27 @@ class Run:
         assert sorted(message for place in places for message in place) == sorted(self.pushed)
 
 
-def content_of(keys: list[list[Any]]) -> dict[str, object]:
+def pairs(flat: list[bytes], name: Callable[[bytes], Any], value: Callable[[bytes], Any]) -> dict[Any, Any]:
+    return {name(flat[at]): value(flat[at + 1]) for at in range(0, len(flat), 2)}
+
+
+def content_of(found: list[list[Any]]) -> dict[str, object]:
     """What Redis holds, in the shape of QueueModel.content()."""
     content: dict[str, object] = {}
-    for key, value in ((name.decode(), value) for name, value in keys):
+    for key, value in ((name.decode(), value) for name, value in found):
         if key.startswith(("mutt:heartbeat:", "mutt:done:")):
             content[key] = None
+        elif key in (keys.RULE_LAST_HIT, keys.unhandled_ignored(PREFIX)):
+            continue
+        elif key.startswith(keys.rule_hits("")):
+            # A test that runs at midnight has two days.
+            content[HITS] = Counter(content.get(HITS, {})) + Counter(pairs(value, int, int))
+        elif key.startswith(keys.unhandled_details(PREFIX, "")):
+            content[key] = [text for place, text in sorted(pairs(value, bytes, bytes).items()) if place.isdigit()]
+        elif key == keys.unhandled_index(PREFIX):
+            content[key] = {each.decode() for each in value}
+        elif key.startswith(f"{PREFIX}:"):
+            content[key] = int(value)
         elif key == ALERTER.attempts:
             content[key] = {value[at].decode(): int(value[at + 1]) for at in range(0, len(value), 2)}
         elif key == ALERTER.dead_letters:
@@ -243,6 +276,7 @@ def test_any_sequence_of_calls_leaves_redis_as_it_leaves_the_model(
     queue_client: redis.Redis, operations: list[tuple[Any, ...]]
 ) -> None:
     queue_client.flushall()
+    queue_client.hset(keys.unhandled_ignored(PREFIX), keys.unhandled_id(IGNORED_PATTERN), "{}")
     run = Run(queue_client)
     run.step(("push", 8))
     for operation in operations:

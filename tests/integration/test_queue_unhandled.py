@@ -1,15 +1,16 @@
 """The counters of unmatched events, and the one meta-alert that each raises, as parts of SETTLE."""
 
 from collections.abc import Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import gevent
 import redis
 
-from mutt.events import alert
+from mutt.events import alert, sample
 from mutt.events.event import Event
 from mutt.events.ids import IdSource
-from mutt.queues.reliable import Settled, Settlement, UnhandledCounts
+from mutt.events.sample import Sample
+from mutt.queues.reliable import Settled, Settlement, UnhandledCounts, UnmatchedPattern
 from mutt.redisdb import keys
 from mutt.settings import AlerterSettings
 from mutt.workers.meta_alerts import MetaAlerts
@@ -20,25 +21,43 @@ from tests.support.waiting import wait_until
 pytest_plugins = ["tests.support.queue_servers"]
 
 PREFIX = "mutt:unhandled"
-OTHER, INDEX = keys.unhandled_other(PREFIX), keys.unhandled_index(PREFIX)
+OTHER, INDEX, IGNORED = keys.unhandled_other(PREFIX), keys.unhandled_index(PREFIX), keys.unhandled_ignored(PREFIX)
 
 
 def counts(
-    amounts: Sequence[tuple[str, int]], threshold: int = 10, expiry_seconds: int = 600, most_patterns: int = 100
+    amounts: Sequence[tuple[str, int]],
+    threshold: int = 10,
+    expiry_seconds: int = 600,
+    most_patterns: int = 100,
+    samples: Sequence[bytes] = (),
 ) -> UnhandledCounts:
     """Counts by pattern; the meta-alert of a pattern is ``pattern=count``."""
     return UnhandledCounts(
         other=OTHER,
         index=INDEX,
         alert_queue=ALERTS,
+        ignored=IGNORED,
         threshold=threshold,
         expiry_seconds=expiry_seconds,
         most_patterns=most_patterns,
         other_alert=(b"other=", b";"),
-        patterns=[
-            (keys.unhandled(PREFIX, pattern), amount, (f"{pattern}=".encode(), b";")) for pattern, amount in amounts
-        ],
+        patterns=[unmatched(pattern, amount, samples) for pattern, amount in amounts],
     )
+
+
+def unmatched(pattern: str, events: int, samples: Sequence[bytes] = ()) -> UnmatchedPattern:
+    alert_halves = (f"{pattern}=".encode(), b";")
+    return UnmatchedPattern(
+        keys.unhandled(PREFIX, pattern), details_key(pattern), events, alert_halves, pattern, "syslog", samples
+    )
+
+
+def details_key(pattern: str) -> str:
+    return keys.unhandled_details(PREFIX, keys.unhandled_id(pattern))
+
+
+def details(client: redis.Redis, pattern: str) -> dict[str, bytes]:
+    return {name.decode(): value for name, value in client.hgetall(details_key(pattern)).items()}
 
 
 def settle(client: redis.Redis, what: UnhandledCounts) -> Settled:
@@ -184,6 +203,119 @@ def test_the_meta_alert_is_a_readable_alert_that_names_the_count(queue_client: r
     assert (raised.hostname, raised.team_assignment, raised.handling) == ("mutt", "NETO", "Ticket_only")
 
 
-def an_event(message: str) -> Event:
+# --- details -------------------------------------------------------------------------------------------------------
+
+
+def test_details_say_what_was_seen_and_when(queue_client: redis.Redis) -> None:
+    before = server_ms(queue_client)
+    settle(queue_client, counts([("a", 1)], samples=[b"one"]))
+    first = details(queue_client, "a")
+    assert (first["pattern"], first["source"], first["1"]) == (b"a", b"syslog", b"one")
+    assert before <= int(first["first"]) == int(first["last"]) <= server_ms(queue_client)
+    wait_until(lambda: server_ms(queue_client) > int(first["last"]), "a millisecond to pass")
+    settle(queue_client, counts([("a", 1)], samples=[b"one", b"two"]))
+    settle(queue_client, counts([("a", 1)], samples=[b"two", b"three", b"four"]))
+    later = details(queue_client, "a")
+    assert [later[place] for place in "123"] == [b"one", b"two", b"three"]
+    assert later["first"] == first["first"]
+    assert int(later["last"]) > int(first["last"])
+    assert later.keys() == {"pattern", "source", "first", "last", "1", "2", "3"}
+
+
+def server_ms(client: redis.Redis) -> int:
+    seconds, microseconds = client.time()
+    return int(seconds * 1000 + microseconds // 1000)
+
+
+def test_details_end_with_their_counter_and_start_anew(queue_client: redis.Redis) -> None:
+    settle(queue_client, counts([("a", 1)], expiry_seconds=600, samples=[b"old"]))
+    difference = queue_client.pttl(keys.unhandled(PREFIX, "a")) - queue_client.pttl(details_key("a"))
+    assert abs(difference) < 1000
+    queue_client.delete(keys.unhandled(PREFIX, "a"))
+    settle(queue_client, counts([("a", 1)], expiry_seconds=30, samples=[b"new"]))
+    assert details(queue_client, "a")["1"] == b"new"
+    assert 0 < queue_client.pttl(details_key("a")) <= 30_000
+
+
+def test_a_counter_without_details_gets_them_for_the_rest_of_its_window(queue_client: redis.Redis) -> None:
+    queue_client.set(keys.unhandled(PREFIX, "a"), 5, px=5000)
+    settle(queue_client, counts([("a", 1)], expiry_seconds=600, samples=[b"s"]))
+    assert details(queue_client, "a")["1"] == b"s"
+    assert 0 < queue_client.pttl(details_key("a")) <= 5000
+
+
+def test_there_are_no_more_details_than_counters(queue_client: redis.Redis) -> None:
+    settle(queue_client, counts([(f"p{n}", 1) for n in range(5)], most_patterns=3, samples=[b"s"]))
+    assert len(queue_client.keys(keys.unhandled_details(PREFIX, "*"))) == 3
+    assert queue_client.get(OTHER) == b"2"
+
+
+def test_details_tell_when_the_alert_was_raised(queue_client: redis.Redis) -> None:
+    settle(queue_client, counts([("a", 10), ("b", 9)]))
+    assert "alerted" in details(queue_client, "a")
+    assert "alerted" not in details(queue_client, "b")
+
+
+def test_an_ignored_pattern_is_counted_and_raises_no_alert(queue_client: redis.Redis) -> None:
+    queue_client.hset(IGNORED, keys.unhandled_id("a"), "{}")
+    settle(queue_client, counts([("a", 50), ("b", 50)], samples=[b"s"]))
+    assert oldest_first(queue_client, ALERTS) == [b"b=50;"]
+    assert count_of(queue_client, "a") == 50
+    assert details(queue_client, "a")["1"] == b"s"
+    assert "alerted" not in details(queue_client, "a")
+
+
+def test_a_full_redis_takes_counts_details_and_hits(queue_client: redis.Redis) -> None:
+    queue = a_queue(queue_client)
+    put(queue_client, numbered(1))
+    batch, follows = queue.claim("1", 1), Settlement()
+    follows.unhandled(counts([("a", 10)], samples=[b"s"]))
+    follows.hits({7: 3}, datetime.now(UTC))
+    queue_client.config_set("maxmemory", 1)
+    assert queue.settle(batch, follows) is Settled.SETTLED
+    assert details(queue_client, "a")["1"] == b"s"
+    assert oldest_first(queue_client, ALERTS) == [b"a=10;"]
+    assert queue_client.hget(keys.RULE_LAST_HIT, 7) is not None
+
+
+def test_samples_are_of_different_hosts_and_cut(queue_client: redis.Redis) -> None:
+    events = [an_event("x" * 600), an_event("y"), an_event("y", "router-2"), an_event("z", "router-3", "1.3.6.1")]
+    picked = [sample.decode(each) for each in sample.pick(events)]
+    assert picked == [Sample("y", "router-1"), Sample("y", "router-2"), Sample("z", "router-3", "1.3.6.1")]
+    picked = [sample.decode(each) for each in sample.pick(events[:2] * 100)]
+    assert picked == [Sample("y", "router-1"), Sample("x" * 500, "router-1")]
+    settle(queue_client, MetaAlerts(AlerterSettings(), ALERTS).counts([("syslog:p", each) for each in events]))
+    assert sample.decode(details(queue_client, "syslog:p")["3"]).hostname == "router-3"
+
+
+# --- rule hits -----------------------------------------------------------------------------------------------------
+
+
+def settle_hits(client: redis.Redis, by_rule: dict[int, int], now: datetime) -> None:
+    queue, follows = a_queue(client), Settlement()
+    put(client, [queue.pod.encode()])
+    follows.hits(by_rule, now)
+    assert queue.settle(queue.claim("1", 1), follows) is Settled.SETTLED
+
+
+def test_hits_count_for_the_day_of_redis_whatever_our_clock_says(queue_client: redis.Redis) -> None:
+    now = datetime.fromtimestamp(server_ms(queue_client) / 1000, UTC)
+    for days in (-1, 0, 1):
+        settle_hits(queue_client, {1: 5, 42: 1}, now + timedelta(days=days))
+    today = keys.rule_hits(f"{now:%Y%m%d}")
+    assert [key.decode() for key in queue_client.keys(keys.rule_hits("*"))] == [today]
+    assert queue_client.hgetall(today) == {b"1": b"15", b"42": b"3"}
+    assert 34 * 86400 < queue_client.ttl(today) <= 35 * 86400
+    last = {rule: int(ms) for rule, ms in queue_client.hgetall(keys.RULE_LAST_HIT).items()}
+    assert last.keys() == {b"1", b"42"}
+    assert all(abs(ms - server_ms(queue_client)) < 5000 for ms in last.values())
+
+
+def test_no_hits_leave_no_trace(queue_client: redis.Redis) -> None:
+    settle_hits(queue_client, {}, datetime.now(UTC))
+    assert queue_client.keys("mutt:metrics:*") == []
+
+
+def an_event(message: str, hostname: str = "router-1", trap_oid: str | None = None) -> Event:
     own_id, now = IdSource().take(), datetime.now(UTC)
-    return Event(own_id, own_id, now, now, "router-1", message, source="syslog")
+    return Event(own_id, own_id, now, now, hostname, message, source="syslog", trap_oid=trap_oid)

@@ -5,15 +5,23 @@ first. Heartbeats end when the test says so.
 """
 
 import hashlib
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 
-from mutt.queues.reliable import MOST_RETURNS, Batch, Settled, Settlement
+from mutt.queues.reliable import MOST_RETURNS, Batch, Settled, Settlement, UnhandledCounts, UnmatchedPattern
+from mutt.redisdb import keys
 from tests.support.queues import ALERTER, ALERTS
 
 COUNTER = "mutt:metrics:alerter:total"
+PREFIX = "mutt:unhandled"
+THRESHOLD, MOST_PATTERNS = 3, 2
+IGNORED_PATTERN = "p0"
 SECONDS_A_RANK = 1000
 """So far apart that the time a test takes cannot change the order of two retries."""
+
+HITS = "hits of all days"
 
 Owner = tuple[str, str]
 """The pod and the batch id of a claimed batch."""
@@ -28,6 +36,8 @@ class Plan:
     give_back: list[bytes] = field(default_factory=list)
     delay: list[tuple[int, bytes]] = field(default_factory=list)
     count: int = 0
+    hits: Counter[int] = field(default_factory=Counter)
+    patterns: Counter[str] = field(default_factory=Counter)
 
     def settlement(self) -> Settlement:
         result = Settlement()
@@ -36,7 +46,36 @@ class Plan:
         result.push(ALERTER.dead_letters, self.bury)
         result.delay(ALERTER.retry, [(rank * SECONDS_A_RANK, message) for rank, message in self.delay])
         result.add(COUNTER, self.count)
+        result.hits(self.hits, datetime.now(UTC))
+        result.unhandled(self._unhandled())
         return result
+
+    def _unhandled(self) -> UnhandledCounts:
+        return UnhandledCounts(
+            other=keys.unhandled_other(PREFIX),
+            index=keys.unhandled_index(PREFIX),
+            alert_queue=ALERTS,
+            ignored=keys.unhandled_ignored(PREFIX),
+            threshold=THRESHOLD,
+            expiry_seconds=3600,
+            most_patterns=MOST_PATTERNS,
+            other_alert=(b"meta other ", b""),
+            patterns=[
+                UnmatchedPattern(
+                    counter_of(pattern), details_of(pattern), events, (f"meta {pattern} ".encode(), b""), pattern, "s",
+                    [b"sample %d" % events],
+                )
+                for pattern, events in self.patterns.items()
+            ],
+        )  # fmt: skip
+
+
+def counter_of(pattern: str) -> str:
+    return keys.unhandled(PREFIX, pattern)
+
+
+def details_of(pattern: str) -> str:
+    return keys.unhandled_details(PREFIX, keys.unhandled_id(pattern))
 
 
 @dataclass
@@ -52,6 +91,9 @@ class QueueModel:
     beating: set[str] = field(default_factory=set)
     returns: dict[bytes, int] = field(default_factory=dict)
     counter: int = 0
+    hits: Counter[int] = field(default_factory=Counter)
+    unhandled: Counter[str] = field(default_factory=Counter)
+    samples: dict[str, list[bytes]] = field(default_factory=dict)
 
     def push(self, messages: Sequence[bytes]) -> None:
         self.queue += messages
@@ -85,7 +127,22 @@ class QueueModel:
         self.queue = plan.give_back + self.queue
         self.retries.update({message: rank for rank, message in plan.delay})
         self.counter += plan.count
+        self.hits += plan.hits
+        for pattern, events in plan.patterns.items():
+            self._count(pattern, events)
         return Settled.SETTLED
+
+    def _count(self, pattern: str, events: int) -> None:
+        """One pattern of unmatched events; what exceeds the limit is counted together."""
+        if pattern in self.samples or len(self.samples) < MOST_PATTERNS:
+            samples = self.samples.setdefault(pattern, [])
+            if b"sample %d" % events not in samples and len(samples) < 3:
+                samples.append(b"sample %d" % events)
+        else:
+            pattern = "other"
+        before, self.unhandled[pattern] = self.unhandled[pattern], self.unhandled[pattern] + events
+        if before < THRESHOLD <= self.unhandled[pattern] and pattern != IGNORED_PATTERN:
+            self.alerts.append(b"meta %s %d" % (pattern.encode(), self.unhandled[pattern]))
 
     def abandon(self, pod: str, batch_id: str) -> None:
         self._take_back((pod, batch_id))
@@ -123,6 +180,11 @@ class QueueModel:
             ALERTER.attempts: {hashlib.sha1(message).hexdigest(): n for message, n in self.returns.items()},  # noqa: S324
             COUNTER: self.counter,
         }
+        content[HITS] = dict(self.hits)
+        content[keys.unhandled_index(PREFIX)] = {counter_of(pattern) for pattern in self.samples}
+        for pattern, events in self.unhandled.items():
+            content[keys.unhandled_other(PREFIX) if pattern == "other" else counter_of(pattern)] = events
+        content |= {details_of(pattern): samples for pattern, samples in self.samples.items()}
         content = {key: value for key, value in content.items() if value}
         for (pod, batch_id), messages in self.batches.items():
             content[f"{ALERTER.processing_prefix}:{pod}:{batch_id}"] = messages

@@ -7,6 +7,7 @@ from typing import Any
 import falcon.testing
 import psycopg2
 import redis
+from prometheus_client import CollectorRegistry
 
 from mutt import settings
 from mutt.admin.app import create_app
@@ -36,7 +37,9 @@ class WebUIUnderTest:
             "DB_TLS_ENABLED": "false", "DYNAMIC_CONFIG_ENABLED": "true", "METRICS_CACHE_TTL": "0",
             **variables,
         }  # fmt: skip
-        self.client = falcon.testing.TestClient(create_app(settings.load(settings.WebUI, self.environ)))
+        wanted = settings.load(settings.WebUI, self.environ)
+        self.registry = CollectorRegistry()
+        self.client = falcon.testing.TestClient(create_app(wanted, self.registry))
 
     def write_secrets(self, **more: str) -> None:
         secrets = {

@@ -92,18 +92,15 @@ DOCUMENTED = {
     "MOOG_FORMAT": "enterprise",
     "SERVER_PORT_WEBUI": "8090",
     "METRICS_CACHE_TTL": "5",
+    "AUDIT_LOG_PAGE_SIZE": "50",
+    "PROMETHEUS_URL": "http://localhost:9090",
     "METRICS_PORT_REMEDIATION": "8086",
     "HEALTH_PORT_REMEDIATION": "8087",
     "REMEDIATION_SCAN_INTERVAL": "60",
     "REMEDIATION_MAX_RETRIES": "3",
     "REMEDIATION_BACKOFF_BASE": "60",
 }
-MISSING = {
-    "OTEL_ENABLED": "false",
-    "OTEL_EXPORTER_OTLP_ENDPOINT": "",
-    "AUDIT_LOG_PAGE_SIZE": "50",
-    "PROMETHEUS_URL": "http://localhost:9090",
-}
+MISSING = {"OTEL_ENABLED": "false", "OTEL_EXPORTER_OTLP_ENDPOINT": ""}
 
 
 def load(program: Any, environ: dict[str, str], content: str = "", folder: Path | None = None) -> Any:
@@ -142,8 +139,24 @@ def test_every_program_runs_on_its_defaults(program: Any) -> None:
     loaded = load(program, NEEDED)
     for field in dataclasses.fields(program):
         group = getattr(loaded, field.name)
+        if field.type is settings.Host:
+            continue
         changed = {"credentials": {"backend": "file"}, "webhook": {"url": NEEDED["MOOG_WEBHOOK_URL"]}}
         assert group == field.type(**changed.get(field.name, {}))
+
+
+def test_a_survey_reads_what_it_can_and_names_every_mistake() -> None:
+    host = settings.survey({**NEEDED, "REDIS_PORT": "zero", "ALERTER_LANES": "3"}, Path("/nonexistent"))
+    assert (host.redis.port, host.alerter.lanes) == (6379, 3)
+    assert host.mistakes == ("REDIS_PORT='zero': must be a whole number from 1 to 65535",)
+    assert settings.survey({}, Path("/nonexistent")).mistakes[-1].startswith("MOOG_WEBHOOK_URL is not set")
+
+
+def test_a_mistake_in_the_settings_of_another_program_does_not_stop_the_web_ui() -> None:
+    environ = {"MUTT_SECRETS_BACKEND": "file", "ALERTER_LANES": "many", "MOOG_RATE_LIMIT": "7"}
+    host = load(settings.WebUI, environ).host
+    assert (host.webhook.rate_limit, host.alerter.lanes) == (7, 2)
+    assert host.mistakes[0].startswith("ALERTER_LANES='many'")
 
 
 def test_settings_cannot_be_changed_after_they_are_read() -> None:

@@ -10,9 +10,16 @@
 --   return    key n message...            n messages to the old (right) end of a list, given oldest first
 --   delay     key n (delay_ms message)... n messages into a retry set, due after delay_ms
 --   add       key amount                  a counter
---   unhandled other index alerts threshold expiry_ms most head tail n (key amount head tail)...
+--   hits      last yesterday today tomorrow day expiry_ms n (rule amount)...
+--             n rules and how many events each decided: into the hash of the day by Redis's own clock, and the time
+--             into the hash last. `day` is the number of the caller's day since 1970; the three hashes are around it.
+--   unhandled other index alerts ignored threshold expiry_ms most head tail n
+--             (key details amount head tail pattern source m sample...)...
 --             n counters of unmatched events; a counter that reaches the threshold pushes head .. count .. tail to
---             the list alerts, once until it expires. Beyond `most` counters the amount goes to the counter other.
+--             the list alerts, once until it expires, unless the hash ignored knows the pattern by the last 16
+--             characters of its counter's name. Beyond `most` counters the amount goes to the counter other. The
+--             hash details expires with its counter and keeps the pattern, its source, the times in ms when it was
+--             first and last seen and when it raised its alert, and the first three different samples.
 -- Returns SETTLED, ALREADY (this batch was settled before and the reply was lost) or FENCED (the janitor has it).
 --
 -- Atomic, because a kill between two of these writes would lose a message or do it twice. The first write is a DEL,
@@ -69,23 +76,78 @@ local function count(key, amount, expiry_ms)
   return total
 end
 
+local function hits()
+  local last, days = next_key(), {next_key(), next_key(), next_key()}
+  local of_caller, expiry_ms = tonumber(next_argument()), next_argument()
+  local today = days[math.min(math.max(math.floor(now_ms / 86400000) - of_caller + 2, 1), 3)]
+  for _ = 1, tonumber(next_argument()) do
+    local rule = next_argument()
+    redis.call('HINCRBY', today, rule, next_argument())
+    redis.call('HSET', last, rule, string.format('%d', now_ms))
+  end
+  redis.call('PEXPIRE', today, expiry_ms)
+end
+
+local function keep_samples(details, samples)
+  if redis.call('HEXISTS', details, '3') == 1 then
+    return
+  end
+  local kept = redis.call('HMGET', details, '1', '2', '3')
+  for _, sample in ipairs(samples) do
+    for place = 1, 3 do
+      if kept[place] == sample then
+        break
+      elseif not kept[place] then
+        kept[place] = sample
+        redis.call('HSET', details, place, sample)
+        break
+      end
+    end
+  end
+end
+
+local function keep_details(key, is_new, details, pattern, source, samples)
+  if is_new then
+    redis.call('DEL', details)
+  end
+  local seen = string.format('%d', now_ms)
+  if redis.call('HSET', details, 'last', seen) == 1 then
+    redis.call('HSET', details, 'first', seen, 'pattern', pattern, 'source', source)
+    -- A counter that an older release began has no details yet; they end with it all the same.
+    redis.call('PEXPIRE', details, math.max(1, redis.call('PTTL', key)))
+  end
+  keep_samples(details, samples)
+end
+
 local function unhandled()
-  local other, index, alerts = next_key(), next_key(), next_key()
+  local other, index, alerts, ignored = next_key(), next_key(), next_key(), next_key()
   local threshold, expiry_ms, most = tonumber(next_argument()), tonumber(next_argument()), tonumber(next_argument())
   local other_head, other_tail = next_argument(), next_argument()
   for _ = 1, tonumber(next_argument()) do
-    local key, amount, head, tail = next_key(), tonumber(next_argument()), next_argument(), next_argument()
+    local key, details = next_key(), next_key()
+    local amount, head, tail = tonumber(next_argument()), next_argument(), next_argument()
+    local pattern, source, samples = next_argument(), next_argument(), {}
+    for i = 1, tonumber(next_argument()) do
+      samples[i] = next_argument()
+    end
     if redis.call('EXISTS', key) == 0 then
       redis.call('ZREMRANGEBYSCORE', index, '-inf', now_ms)
       if redis.call('ZCARD', index) >= most then
-        key, head, tail = other, other_head, other_tail
+        key, head, tail, details = other, other_head, other_tail, nil
       else
         redis.call('ZADD', index, now_ms + expiry_ms, key)
       end
     end
     local total = count(key, amount, expiry_ms)
-    if total >= threshold and total - amount < threshold then
+    if details then
+      keep_details(key, total == amount, details, pattern, source, samples)
+    end
+    local crossed = total >= threshold and total - amount < threshold
+    if crossed and redis.call('HEXISTS', ignored, string.sub(key, -16)) == 0 then
       redis.call('LPUSH', alerts, head .. total .. tail)
+      if details then
+        redis.call('HSET', details, 'alerted', string.format('%d', now_ms))
+      end
     end
   end
 end
@@ -100,6 +162,8 @@ while at <= #ARGV do
     delay()
   elseif step == 'add' then
     redis.call('INCRBY', next_key(), next_argument())
+  elseif step == 'hits' then
+    hits()
   elseif step == 'unhandled' then
     unhandled()
   end

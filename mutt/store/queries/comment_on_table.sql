@@ -1,0 +1,2 @@
+-- Leaves a note on a table.
+COMMENT ON TABLE {table} IS %s

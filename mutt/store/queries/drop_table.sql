@@ -1,0 +1,2 @@
+-- Removes a table and what it holds.
+DROP TABLE {table}

@@ -1,0 +1,6 @@
+-- One rule, kept from everybody else who wants to change it until the transaction ends.
+SELECT id, match_string, trap_oid, syslog_severity, match_type, priority, prod_handling, dev_handling, team_assignment,
+       is_active, created_at, updated_at
+FROM alert_rules
+WHERE id = %s
+FOR UPDATE
