@@ -4,6 +4,7 @@ from importlib.resources import files
 from typing import Any
 
 import falcon
+from prometheus_client import REGISTRY, CollectorRegistry
 
 from mutt.admin.access import Access
 from mutt.admin.idempotency import IdempotentAnswers
@@ -16,9 +17,10 @@ from mutt.admin.wiring import make_services
 from mutt.credentials import open_credentials
 from mutt.observability.metrics import WebUIMetrics
 from mutt.redisdb.client import connect, outages
-from mutt.redisdb.dynamic_config import DynamicConfig
+from mutt.redisdb.dynamic_config import start_dynamic_config
 from mutt.settings import WebUI
 from mutt.store.pool import Database
+from mutt.store.timing import operations as statements
 from mutt.web import health, problems
 from mutt.web.monitoring import DocumentResource, HealthResource, MetricsResource
 from mutt.web.throttle import WrongKeys
@@ -26,15 +28,15 @@ from mutt.web.throttle import WrongKeys
 SERVICE = "mutt-webui"
 
 
-def create_app(settings: WebUI) -> Any:
+def create_app(settings: WebUI, registry: CollectorRegistry = REGISTRY) -> Any:
     """The WSGI application of one gunicorn worker; starts its background greenlets."""
+    metrics = WebUIMetrics(registry, statements())
     credentials = open_credentials(settings.credentials)
     credentials.start()
     client = connect(settings.redis, credentials, SERVICE)
-    database = Database(settings.database, credentials, SERVICE)
-    dynamic = DynamicConfig(client, settings.general.dynamic_config_enabled)
-    dynamic.start()
-    services = make_services(settings, credentials, client, database, dynamic)
+    database = Database(settings.database, credentials, SERVICE, observe=metrics.observe_query)
+    dynamic = start_dynamic_config(client, settings.general)
+    services = make_services(settings, credentials, client, database, dynamic, metrics)
     sessions = Sessions(credentials, secure=settings.server.tls_cert_path is not None)
     access = Access(credentials, sessions, WrongKeys())
 
@@ -50,7 +52,7 @@ def create_app(settings: WebUI) -> Any:
     app = falcon.App()
     app.req_options.strip_url_path_trailing_slash = True
     app.add_error_handler(falcon.HTTPError, problems.handle_http_error)
-    router = Router(access, IdempotentAnswers(client), WebUIMetrics())
+    router = Router(access, IdempotentAnswers(client), metrics)
     router.mount(app, operations(services))
     app.add_route("/api/openapi.json", DocumentResource(document(router.operations)))
     mount_pages(app, services, access, sessions)

@@ -7,13 +7,16 @@ from contextlib import contextmanager
 import msgspec
 import redis
 
-from mutt.errors import Reason, RequestError
+from mutt.errors import Reason, RequestError, UnknownOutcomeError
 from mutt.redisdb import keys
 from mutt.redisdb.client import outages
 
 KEPT_SECONDS = 24 * 3600
 UNDER_WAY_SECONDS = 120
 """How long a request that never finished keeps its key."""
+
+UNKNOWN = -1
+"""Instead of a status: the request may or may not have been done."""
 
 MOST_KEY_CHARACTERS = 255
 MOST_ANSWER_BYTES = 256 * 1024
@@ -71,6 +74,10 @@ class IdempotentAnswers:
         earlier = Earlier(None)
         try:
             yield earlier
+        except UnknownOutcomeError:
+            # Whoever sends it again must not have it done twice: a person has to look.
+            earlier.keep(UNKNOWN, b"", "")
+            raise
         finally:
             self._finish(name, digest, earlier)
 
@@ -91,6 +98,13 @@ def _checked(stored: bytes | str | None, digest: str) -> Answer:
             Reason.IDEMPOTENCY_KEY_REUSED, 422, "this Idempotency-Key was used for another request",
             field="Idempotency-Key",
         )  # fmt: skip
+    if answer.status == UNKNOWN:
+        raise RequestError(
+            Reason.CONFLICT,
+            409,
+            "whether the request with this Idempotency-Key was done is not known: its answer from PostgreSQL was lost; "
+            "look, and send it under a new key if it was not",
+        )
     if not answer.status:
         raise RequestError(Reason.CONFLICT, 409, "the request with this Idempotency-Key is still under way")
     return answer

@@ -98,7 +98,9 @@ def _described(
 
 def _responses(operation: Operation, of_type: dict[int, Any]) -> dict[str, Any]:
     if operation.answer is bytes:
-        content: dict[str, Any] = {operation.content_type: {"schema": {"type": "string"}}}
+        content: dict[str, Any] = {
+            each: {"schema": {}} for each in (operation.content_type, *operation.other_content_types)
+        }
     else:
         content = {operation.content_type: {"schema": of_type[id(operation.answer)]}}
         if operation.streams:
@@ -129,7 +131,7 @@ def _parameters(operation: Operation, of_type: dict[int, Any], components: dict[
             "schema": shape,
         }
         parameters.append(described)
-    if operation.method == "POST":
+    if operation.method == "POST" and not operation.streams:
         parameters.append(_header("Idempotency-Key", "A request that is sent again under one key is done once.", 255))
     if 412 in operation.problems:
         parameters.append(_header("If-Match", "ETag of what the change was made from.", 200))

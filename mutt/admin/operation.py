@@ -23,7 +23,8 @@ class Message(msgspec.Struct):
 class Call:
     """One request to an operation, checked: ``parameters`` and ``body`` are of the types that the operation declares.
 
-    A handler sets ``etag`` to have it sent, and ``location`` to name what it has created.
+    A handler sets ``etag`` to have it sent, ``location`` to name what it has created, and ``content_type`` when its
+    answer is of another type than the operation declares.
     """
 
     actor: Actor
@@ -33,6 +34,8 @@ class Call:
     if_match: str | None = None
     etag: str | None = None
     location: str | None = None
+    filename: str | None = None
+    content_type: str | None = None
 
     def author(self, reason: str | None = None) -> Author:
         """Whoever makes the change, for the audit."""
@@ -60,6 +63,8 @@ class Operation:
     status: int = 200
     problems: tuple[int, ...] = ()
     content_type: str = "application/json"
+    other_content_types: tuple[str, ...] = ()
+    """Those that a handler may set on the call instead."""
     streams: bool = False
     tag: str = ""
     most_body_bytes: int = field(default=1024 * 1024)

@@ -9,6 +9,7 @@ from typing import Any
 from urllib.parse import urlencode
 
 import falcon
+import gevent
 import msgspec
 import yaml
 
@@ -86,7 +87,8 @@ class Router:
             _body(operation, req, raw),
             if_match=req.get_header("If-Match"),
         )
-        key = req.get_header("Idempotency-Key") if operation.method == "POST" else None
+        may_repeat = operation.method == "POST" and not operation.streams
+        key = req.get_header("Idempotency-Key") if may_repeat else None
         if key is None:
             self._execute(operation, req, resp, call)
             return
@@ -102,7 +104,7 @@ class Router:
     def _execute(self, operation: Operation, req: falcon.Request, resp: falcon.Response, call: Call) -> None:
         answer = operation.handler(call)
         resp.status = falcon.code_to_http_status(operation.status)
-        resp.content_type = operation.content_type
+        resp.content_type = call.content_type or operation.content_type
         if operation.streams:
             if _accepts_lines(req):
                 resp.content_type = NDJSON
@@ -116,6 +118,8 @@ class Router:
                 return
         if call.location is not None:
             resp.location = call.location
+        if call.filename is not None:
+            resp.downloadable_as = call.filename
         if isinstance(answer, Page):
             _link_pages(req, resp, answer)
         resp.data = answer if isinstance(answer, bytes) else msgspec.json.encode(answer)
@@ -195,23 +199,25 @@ def _body(operation: Operation, req: falcon.Request, raw: bytes) -> Any:
 def _document(req: falcon.Request, raw: bytes) -> Any:
     media_type = (req.content_type or JSON).partition(";")[0].strip().lower()
     if media_type in YAML:
-        try:
-            return yaml.load(raw, _PlainLoader)  # noqa: S506 - a SafeLoader without aliases
-        except (yaml.YAMLError, UnicodeDecodeError, RecursionError, ValueError) as error:
-            raise RequestError(Reason.NOT_JSON, 400, f"the body is not YAML: {error}") from error
+        # In a native thread: a large rule set takes seconds, and others are being served.
+        document, problem = gevent.get_hub().threadpool.apply(_read_yaml, (raw,))
+        if problem:
+            raise RequestError(Reason.NOT_JSON, 400, f"the body is not YAML: {problem}")
+        return document
     try:
         return msgspec.json.decode(raw)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise RequestError(Reason.NOT_JSON, 400, f"the body is not JSON: {error}") from error
 
 
-class _PlainLoader(yaml.SafeLoader):
-    """YAML without aliases: a few of them, nested, are a document that never ends."""
-
-    def compose_node(self, parent: Any, index: Any) -> Any:
-        if self.check_event(yaml.AliasEvent):
-            raise yaml.YAMLError("aliases (*name) are not taken")
-        return super().compose_node(parent, index)
+def _read_yaml(raw: bytes) -> tuple[Any, str]:
+    """(document, problem). Without aliases: a few of them, nested, are a document that never ends."""
+    try:
+        if any(isinstance(event, yaml.AliasEvent) for event in yaml.parse(raw, yaml.CSafeLoader)):
+            return None, "aliases (*name) are not taken"
+        return yaml.load(raw, yaml.CSafeLoader), ""
+    except (yaml.YAMLError, UnicodeDecodeError, RecursionError, ValueError) as error:
+        return None, str(error)
 
 
 _AT = re.compile(r"^(?P<what>.*?)(?: - at `\$\.?(?P<where>.*)`)?$", re.DOTALL)

@@ -12,8 +12,6 @@ from mutt.admin.shapes.overview import Figures
 from mutt.redisdb import keys
 from mutt.redisdb.client import outages
 from mutt.settings import QueueSettings
-from mutt.store import events
-from mutt.store.pool import Database
 
 WINDOWS_MINUTES = {"1m": 1, "15m": 15, "1h": 60, "24h": 1440}
 DOCUMENTED = {"current_rate_1m": "1m", "avg_rate_15m": "15m", "avg_rate_1h": "1h", "avg_rate_24h": "24h"}
@@ -22,9 +20,8 @@ DOCUMENTED = {"current_rate_1m": "1m", "avg_rate_15m": "15m", "avg_rate_1h": "1h
 class Overview:
     """Reads what /api/v2/metrics and the overview page show."""
 
-    def __init__(self, client: redis.Redis, database: Database, queues: QueueSettings, cache_seconds: float) -> None:
+    def __init__(self, client: redis.Redis, queues: QueueSettings, cache_seconds: float) -> None:
         self._client = client
-        self._database = database
         self._queues = queues
         self._cache_seconds = cache_seconds
         self._cached: Figures | None = None
@@ -34,10 +31,6 @@ class Overview:
         if self._cached is None or not 0 <= time.time() - self._cached.timestamp <= self._cache_seconds:
             self._cached = self._read(time.time())
         return self._cached
-
-    def latest_events(self, most: int) -> list[dict[str, Any]]:
-        """The newest rows of the audit log, newest first. Raises OutageError."""
-        return events.latest(self._database, most)
 
     def _read(self, now: float) -> Figures:
         lists = self._lists()

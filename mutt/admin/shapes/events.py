@@ -11,20 +11,27 @@ from mutt.admin.shapes.common import ChangeReason, Limit, Page, PageNumber, Pagi
 Text = Annotated[str, Meta(max_length=500)]
 
 
-class EventFilter(msgspec.Struct, kw_only=True):
-    """Which events the audit shows. ``start_date`` and ``end_date`` are dates or times; without an offset UTC."""
+class EventConditions(msgspec.Struct, kw_only=True):
+    """Which events the audit shows, which its export holds.
 
-    page: PageNumber = 1
-    limit: Limit | None = None
-    hostname: Text | None = None
-    rule_id: Annotated[str, Meta(pattern="^([0-9]{1,9}|none)$", description="A rule, or none.")] | None = None
+    ``start_date`` and ``end_date`` are dates or times; without an offset UTC. A date at the end counts whole.
+    """
+
+    hostname: Annotated[str, Meta(max_length=500, description="A host, or how its name begins: core-*")] | None = None
+    rule_id: Annotated[str, Meta(pattern="^([0-9]{1,9}|none)?$", description="A rule, or none.")] | None = None
     start_date: Annotated[str, Meta(max_length=40)] | None = None
     end_date: Annotated[str, Meta(max_length=40)] | None = None
     handling: Text | None = None
     team: Text | None = None
     source: Text | None = None
-    q: Annotated[str, Meta(max_length=200, description="Text within the message.")] | None = None
-    format: Literal["json", "csv"] = "json"
+    q: Annotated[str, Meta(max_length=200, description="Text within the message, in any case.")] | None = None
+
+
+class EventFilter(EventConditions, kw_only=True):
+    """A page of them."""
+
+    page: PageNumber = 1
+    limit: Limit | None = None
 
 
 class AuditedEvent(msgspec.Struct, kw_only=True):
@@ -95,6 +102,8 @@ class Journeys(msgspec.Struct, kw_only=True):
 
     correlation_id: str
     journeys: list[EventJourney]
+    problem: str | None = None
+    """What could not be looked at, when something could not: then more may have happened than is shown."""
 
 
 class ConfigAuditFilter(Paging, kw_only=True):
@@ -122,6 +131,7 @@ class ConfigChange(msgspec.Struct, kw_only=True):
     correlation_id: str | None
     status: str
     can_be_undone: bool = False
+    """True when what was changed still is as the change left it."""
 
 
 class ConfigChangePage(Page, kw_only=True):
@@ -129,7 +139,7 @@ class ConfigChangePage(Page, kw_only=True):
 
 
 class ChangeKey(msgspec.Struct):
-    change_id: Annotated[int, Meta(ge=1)]
+    change_id: Annotated[int, Meta(ge=1, le=9223372036854775807)]
 
 
 class Undo(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):

@@ -9,7 +9,16 @@ from msgspec import Meta
 from mutt.admin.shapes.common import ChangeReason, Page, Paging
 from mutt.admin.shapes.rules import Team
 
-Hostname = Annotated[str, Meta(min_length=1, max_length=255, pattern=r"^\S+$")]
+Hostname = Annotated[
+    str,
+    Meta(
+        min_length=1,
+        max_length=255,
+        # No slash and not dots alone: such a name could not stand in a path. $ alone would let a last newline pass.
+        pattern=r"^(?!\.+$)[^\s/\x00-\x1f\x7f]+$(?!\n)",
+        description="Upper and lower case are the same.",
+    ),
+]
 
 
 class DevHost(msgspec.Struct, kw_only=True):

@@ -32,6 +32,8 @@ class Objective(msgspec.Struct, kw_only=True):
     compliant: bool
     good: float
     total: float
+    note: str | None = None
+    """Says so when there was nothing to judge."""
 
 
 class Objectives(msgspec.Struct, kw_only=True):

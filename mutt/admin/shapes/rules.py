@@ -50,7 +50,11 @@ class RuleChanges(msgspec.Struct, kw_only=True, forbid_unknown_fields=True, omit
 
 
 class Rule(msgspec.Struct, kw_only=True):
-    """A rule as it is stored. ``hits_7d`` and ``last_hit`` count the events it decided, None while Redis is away."""
+    """A rule as it is stored.
+
+    The hits count the events it decided; they are None while Redis is away. Older than a day they are kept by day, so
+    that they are estimates at the far end of their window.
+    """
 
     id: int
     match_string: str | None
@@ -88,6 +92,13 @@ class RuleKey(msgspec.Struct):
     rule_id: RuleId
 
 
+class RuleChanged(msgspec.Struct):
+    """The answer of a PUT: what was done, and the rule as it is now."""
+
+    message: str
+    rule: Rule
+
+
 class RuleRemoval(msgspec.Struct):
     """DELETE takes the reason in the query too, as many clients cannot send a body with it."""
 
@@ -101,7 +112,8 @@ class RuleRemoval(msgspec.Struct):
 class RuleTest(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     """An event as a source would send it and, perhaps, a draft that is tried with the stored rules.
 
-    With ``rule_id`` the draft takes the place of that rule.
+    With ``rule_id`` the draft takes the place of that rule; without, it is tried as the newest rule, as it would be
+    once it is created.
     """
 
     event: dict[str, Any]
@@ -119,7 +131,7 @@ class DecisionView(msgspec.Struct, kw_only=True):
 
 
 class TriedRule(msgspec.Struct):
-    """``rule_id`` 0 is the draft."""
+    """``rule_id`` 0 is a draft that takes no rule's place."""
 
     rule_id: int
     matched: bool
@@ -141,20 +153,23 @@ class RuleTestResult(msgspec.Struct, kw_only=True):
 
 
 class BacktestRequest(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
-    """What to try on the audit log between two times: a draft (with ``rule_id`` instead of that rule), the removal
-    of a rule, or a whole rule set."""
+    """What to try on the audit log from ``start`` on and before ``end`` (no offset: UTC). Either ``rule``, a draft,
+    which takes the place of the rule ``rule_id`` if given; or ``remove`` and the ``rule_id``; or ``rules``, which
+    replace all. The newest ``most_events`` are judged; every group of the result shows up to ``samples`` events."""
 
     start: datetime
     end: datetime
     rule: RuleDraft | None = None
     rule_id: RuleId | None = None
     remove: bool = False
-    rules: list[RuleDraft] | None = None
+    rules: Annotated[list[RuleDraft], Meta(max_length=20_000)] | None = None
     most_events: Annotated[int, Meta(ge=1, le=5_000_000)] = 1_000_000
     samples: Annotated[int, Meta(ge=0, le=50)] = 5
 
 
 class BacktestSample(msgspec.Struct, kw_only=True):
+    """``rule_then`` is 0 for a draft without a rule_id, and for ``rules`` the place among them, counted from 1."""
+
     event_timestamp: datetime
     hostname: str
     message: str
@@ -168,6 +183,8 @@ class BacktestSample(msgspec.Struct, kw_only=True):
 
 
 class BacktestGroup(msgspec.Struct, kw_only=True):
+    """How many events, and the newest of them."""
+
     count: int = 0
     samples: list[BacktestSample] = []
 
@@ -175,8 +192,9 @@ class BacktestGroup(msgspec.Struct, kw_only=True):
 class BacktestProgress(msgspec.Struct, kw_only=True):
     """Where the backtest is; the last one has ``done`` and the whole result.
 
-    "now" is what the stored rules decide, "then" what the tried ones would. ``page`` counts Page_and_ticket alone,
-    ``forward`` everything that goes to Moogsoft.
+    "now" is what the stored rules decide today (not what was decided when the event came), "then" what the tried
+    ones would. ``page`` counts Page_and_ticket alone, ``forward`` everything that goes to Moogsoft. An event may be
+    in several groups; ``unchanged`` are those in none, which keep handling and team.
     """
 
     done: bool
@@ -191,7 +209,7 @@ class BacktestProgress(msgspec.Struct, kw_only=True):
     forwards_now: int = 0
     forwards_then: int = 0
     matched: int = 0
-    """Events that the draft decides."""
+    """Events that the draft, or any of ``rules``, decides."""
     newly_page: BacktestGroup = msgspec.field(default_factory=BacktestGroup)
     stop_paging: BacktestGroup = msgspec.field(default_factory=BacktestGroup)
     newly_forward: BacktestGroup = msgspec.field(default_factory=BacktestGroup)
@@ -204,8 +222,8 @@ class BacktestProgress(msgspec.Struct, kw_only=True):
 
 
 class RuleFinding(msgspec.Struct, kw_only=True):
-    """``kind``: shadowed (no event can reach it, ``by`` names the rule in front), unused (no hit in ``days``),
-    unusable (cannot be compiled) or duplicate."""
+    """``kind``: shadowed (no event can reach it, ``by`` names the rule in front), duplicate (the same, and both match
+    the same events), unusable (cannot be compiled, so it is skipped) or unused (no hit in ``days``)."""
 
     rule_id: int
     kind: Literal["shadowed", "unused", "unusable", "duplicate"]

@@ -1,7 +1,7 @@
 """Events that no rule matched, by pattern."""
 
 from datetime import datetime
-from typing import Annotated, Any
+from typing import Annotated
 
 import msgspec
 from msgspec import Meta
@@ -55,4 +55,4 @@ class Ignore(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
 
 class IgnoredPattern(msgspec.Struct, kw_only=True):
     message: str
-    pattern: dict[str, Any] | None = None
+    pattern: UnhandledPattern
