@@ -9,7 +9,8 @@ import psycopg2
 from rich.text import Text
 
 from mutt import settings
-from mutt.cli.output import UNHEALTHY, output_option, say, show_json, show_table
+from mutt.cli.exits import UNHEALTHY
+from mutt.cli.output import Column, Listing, output_option, say, show
 from mutt.credentials import open_credentials
 from mutt.store import migrations
 from mutt.store.faults import sentence
@@ -17,6 +18,16 @@ from mutt.store.migrations import State, Status
 from mutt.store.pool import Database
 
 STYLES = {State.APPLIED: "green", State.PENDING: "yellow", State.EDITED: "red", State.UNKNOWN: "red"}
+
+MIGRATIONS: Listing[Status] = Listing(
+    (
+        Column("VERSION", lambda entry: f"{entry.version:04d}"),
+        Column("NAME", lambda entry: entry.name),
+        Column("STATE", lambda entry: Text(entry.state, STYLES[entry.state])),
+        Column("APPLIED AT", lambda entry: entry.applied_at),
+    ),
+    lambda entry: f"{entry.version:04d}",
+)
 
 
 @click.group()
@@ -44,10 +55,8 @@ def status(ctx: click.Context, output: str) -> None:
     """Show which migrations the database has had; ends with exit code 6 when some are pending."""
     with _database() as database:
         standing = database.run(migrations.status)
-    if output == "json":
-        show_json({"migrations": [_as_json(entry) for entry in standing], "pending": len(_pending(standing))})
-    else:
-        show_table(["VERSION", "NAME", "STATE", "APPLIED AT"], map(_as_row, standing))
+    answer = {"migrations": [_as_json(entry) for entry in standing], "pending": len(_pending(standing))}
+    show(output, standing, MIGRATIONS, answer)
     problems = [problem for entry in standing if (problem := migrations.problem_with(entry))]
     if problems:
         raise click.ClickException("; ".join(problems))
@@ -78,8 +87,3 @@ def _pending(standing: list[Status]) -> list[Status]:
 
 def _as_json(entry: Status) -> dict[str, Any]:
     return {"version": entry.version, "name": entry.name, "state": entry.state, "applied_at": entry.applied_at}
-
-
-def _as_row(entry: Status) -> list[str | Text]:
-    applied_at = entry.applied_at.strftime("%Y-%m-%d %H:%M:%S UTC") if entry.applied_at else ""
-    return [f"{entry.version:04d}", entry.name, Text(entry.state, STYLES[entry.state]), applied_at]
