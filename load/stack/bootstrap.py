@@ -73,6 +73,7 @@ def prepare(layout: Layout, development: bool) -> None:
     create_venv(layout, python)
     install_runtime(layout)
     if development:
+        packages.install_for_tests(layout.setup_log)
         install_tools(layout)
 
 

@@ -26,6 +26,14 @@ POLICY_ASIDE = Path("/usr/sbin/policy-rc.d.before-mutt")
 OUR_POLICY = "#!/bin/sh\n# Put here by MUTT's laptop stack while it installs packages.\nexit 101\n"
 NO_CLUSTER = Path("/etc/postgresql-common/createcluster.d/90-mutt.conf")
 
+FOR_TESTS = {
+    "chromium": "chromium",
+    "chromium-driver": "chromedriver",
+    "prometheus": "promtool",
+    "prometheus-alertmanager": "amtool",
+}
+"""Debian's packages for the tests, each with a program that it brings."""
+
 
 # --- what is there --------------------------------------------------------------------------------------------
 
@@ -92,6 +100,26 @@ def install_missing(python: str, log: Path) -> None:
         raise StackError(
             f"missing on this machine: {', '.join(missing)}; neither apt-get nor dnf is here to install them"
         )
+
+
+def install_for_tests(log: Path) -> None:
+    """Installs what only tests need: a browser and its driver, Prometheus and its alert manager. Debian only.
+
+    Elsewhere the tests that want them are skipped and say so.
+    """
+    wanted = [package for package, program in FOR_TESTS.items() if shutil.which(program) is None]
+    if not wanted or not shutil.which("apt-get"):
+        return
+    what = " ".join(wanted)
+    apt = _as_root(["env", "DEBIAN_FRONTEND=noninteractive", "apt-get", "-o", "DPkg::Lock::Timeout=120"], what)
+    if not all(_apt_knows(name) for name in wanted):
+        with step("Reading Debian's package lists"):
+            run_logged([*apt, "update"], log)
+    with step(f"Installing {what} for the tests"), _services_stay_off(what):
+        _install_or_update([*apt, "install", "-y", "--no-install-recommends"], wanted, apt, log)
+    for unit in ("prometheus.service", "prometheus-alertmanager.service"):
+        # Debian has it started at the next boot.
+        _root_command(["rm", "-f", f"/etc/systemd/system/multi-user.target.wants/{unit}"], what)
 
 
 def _as_root(command: Sequence[str], what: str) -> list[str]:
