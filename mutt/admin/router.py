@@ -9,15 +9,14 @@ from typing import Any
 from urllib.parse import urlencode
 
 import falcon
-import gevent
 import msgspec
-import yaml
 
 from mutt import API_VERSION
 from mutt.admin.access import Access, demand
 from mutt.admin.idempotency import IdempotentAnswers
 from mutt.admin.operation import Call, Operation
 from mutt.admin.shapes.common import Page
+from mutt.admin.yaml_documents import read_yaml
 from mutt.errors import DataError, OutageError, Reason, RequestError
 from mutt.observability.metrics import WebUIMetrics
 from mutt.web import problems
@@ -199,25 +198,14 @@ def _body(operation: Operation, req: falcon.Request, raw: bytes) -> Any:
 def _document(req: falcon.Request, raw: bytes) -> Any:
     media_type = (req.content_type or JSON).partition(";")[0].strip().lower()
     if media_type in YAML:
-        # In a native thread: a large rule set takes seconds, and others are being served.
-        document, problem = gevent.get_hub().threadpool.apply(_read_yaml, (raw,))
-        if problem:
-            raise RequestError(Reason.NOT_JSON, 400, f"the body is not YAML: {problem}")
-        return document
+        try:
+            return read_yaml(raw)
+        except ValueError as error:
+            raise RequestError(Reason.NOT_JSON, 400, f"the body is not YAML: {error}") from error
     try:
         return msgspec.json.decode(raw)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise RequestError(Reason.NOT_JSON, 400, f"the body is not JSON: {error}") from error
-
-
-def _read_yaml(raw: bytes) -> tuple[Any, str]:
-    """(document, problem). Without aliases: a few of them, nested, are a document that never ends."""
-    try:
-        if any(isinstance(event, yaml.AliasEvent) for event in yaml.parse(raw, yaml.CSafeLoader)):
-            return None, "aliases (*name) are not taken"
-        return yaml.load(raw, yaml.CSafeLoader), ""
-    except (yaml.YAMLError, UnicodeDecodeError, RecursionError, ValueError) as error:
-        return None, str(error)
 
 
 _AT = re.compile(r"^(?P<what>.*?)(?: - at `\$\.?(?P<where>.*)`)?$", re.DOTALL)

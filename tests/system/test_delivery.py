@@ -133,14 +133,14 @@ def test_the_dashboard_asks_for_the_key_and_shows_events_as_text(appliance: Appl
     session = requests.Session()
     login = session.get(appliance.admin_url + "/", timeout=10)
     assert (login.status_code, 'name="api_key"' in login.text) == (401, True)
-    wrong = session.post(appliance.admin_url + "/", data={"api_key": "wrong"}, timeout=10)
+    wrong = session.post(appliance.admin_url + "/login", data={"api_key": "wrong"}, timeout=10)
     assert wrong.status_code == 401
-    assert "not a valid key" in wrong.text
-    page = session.post(appliance.admin_url + "/", data={"api_key": WEBUI_KEY}, timeout=10)
+    assert 'role="alert"' in wrong.text
+    page = session.post(appliance.admin_url + "/login", data={"api_key": WEBUI_KEY}, timeout=10)
     assert page.status_code == 200
     assert "&lt;script&gt;" in page.text
-    assert "<script>" not in page.text
-    assert "script-src" not in page.headers["Content-Security-Policy"]
+    assert "<script>alert" not in page.text
+    assert "unsafe" not in page.headers["Content-Security-Policy"]
     linked = requests.get(f"{appliance.admin_url}/?api_key={WEBUI_KEY}", allow_redirects=False, timeout=10)
     assert (linked.status_code, linked.headers["Location"]) == (303, "/")
     assert requests.get(f"{appliance.admin_url}/static/mutt.css", timeout=10).status_code == 200
@@ -157,7 +157,7 @@ def test_the_metrics_api(appliance: Appliance) -> None:
 
     shown = wait_until(lambda: (f := figures())["counters"]["ingest_total"] >= 60 and f, "the figures", seconds=15)
     assert shown["summary"]["eps_1m"] >= 1
-    assert shown["circuit_breaker"] == {"moog_state": "CLOSED"}
+    assert shown["circuit_breaker"]["moog_state"] == "CLOSED"
 
 
 def set_config(appliance: Appliance, **values: str | int) -> None:

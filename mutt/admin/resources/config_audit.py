@@ -1,8 +1,9 @@
 """/config-audit: the changes of the configuration, and taking one back."""
 
-from mutt.admin.access import Scope
+from mutt.admin.access import Scope, demand
 from mutt.admin.operation import Call, Operation
 from mutt.admin.services.config_audit import ConfigAudit
+from mutt.admin.services.undoing import scope_to_undo
 from mutt.admin.shapes.common import Created
 from mutt.admin.shapes.events import ChangeKey, ConfigAuditFilter, ConfigChange, ConfigChangePage, Undo
 
@@ -35,6 +36,7 @@ class ConfigAuditResource:
 
     def undo(self, call: Call) -> Created:
         """Puts back the values before a change, as a new change, while nothing else has changed them since."""
+        demand(call.actor, scope_to_undo(self._config_audit.get(call.parameters.change_id)))
         undone = self._config_audit.undo(call.parameters.change_id, call.author(call.body.reason))
         call.location = f"/api/v2/config-audit/{undone.id}"
         return undone

@@ -3,10 +3,17 @@
 from collections.abc import Mapping
 from typing import Any
 
+from mutt.admin.access import Scope
 from mutt.admin.shapes.events import ConfigChange
 from mutt.store.rules import RuleValues
 
 RULES, HOSTS, TEAMS, SETTINGS = "alert_rules", "development_hosts", "device_teams", "dynamic_config"
+
+
+def scope_to_undo(change: ConfigChange) -> Scope:
+    """What a key needs to take the change back: as much as to make it."""
+    return Scope.ADMIN if change.table_name == SETTINGS else Scope.OPERATOR
+
 
 FIELDS: Mapping[str, tuple[str, ...]] = {
     RULES: RuleValues._fields,

@@ -1,7 +1,5 @@
 """The web UI that the tests of its API share."""
 
-from collections.abc import Iterator
-
 import pytest
 
 from tests.support.postgres import PrivatePostgres
@@ -15,7 +13,7 @@ def shared_web_ui(postgres_server: PrivatePostgres, redis_server: PrivateRedis) 
 
 
 @pytest.fixture
-def web_ui(shared_web_ui: WebUIUnderTest) -> Iterator[WebUIUnderTest]:
+def web_ui(shared_web_ui: WebUIUnderTest) -> WebUIUnderTest:
     """The web UI with nothing in its stores."""
     shared_web_ui.empty()
-    yield shared_web_ui
+    return shared_web_ui

@@ -25,16 +25,16 @@ def changes(web_ui: WebUIUnderTest, **query: Any) -> list[dict[str, Any]]:
     return done(web_ui, "GET", f"/config-audit?{urlencode(query)}", key=VIEWER)["logs"]
 
 
-def undo(web_ui: WebUIUnderTest, change_id: int, reason: str | None = None) -> dict[str, Any]:
+def undo(web_ui: WebUIUnderTest, change_id: int, reason: str | None = None, key: str = OPERATOR) -> dict[str, Any]:
     """The new change."""
-    answer = web_ui.call("POST", f"/config-audit/{change_id}/undo", {"reason": reason} if reason else None, OPERATOR)
+    answer = web_ui.call("POST", f"/config-audit/{change_id}/undo", {"reason": reason} if reason else None, key)
     assert answer.status_code == 201, answer.text
     assert answer.headers["Location"] == f"/api/v2/config-audit/{answer.json['id']}"
     return done(web_ui, "GET", f"/config-audit/{answer.json['id']}")
 
 
-def refused(web_ui: WebUIUnderTest, change_id: int) -> str:
-    answer = web_ui.call("POST", f"/config-audit/{change_id}/undo", key=OPERATOR)
+def refused(web_ui: WebUIUnderTest, change_id: int, key: str = OPERATOR) -> str:
+    answer = web_ui.call("POST", f"/config-audit/{change_id}/undo", key=key)
     assert (answer.status_code, answer.json["reason"]) == (409, "conflict")
     return answer.json["error"]
 
@@ -174,13 +174,15 @@ def test_undo_of_settings(web_ui: WebUIUnderTest) -> None:
     done(web_ui, "PUT", f"/config/{key}", {"value": 100})
     done(web_ui, "PUT", f"/config/{key}", {"value": 200})
     assert [each["can_be_undone"] for each in changes(web_ui)] == [True, False]
-    assert refused(web_ui, 1) == "setting moog_rate_limit was changed after change 1: value is 200 now and was 100"
-    again = undo(web_ui, 2, "too fast")
+    assert (
+        refused(web_ui, 1, ADMIN) == "setting moog_rate_limit was changed after change 1: value is 200 now and was 100"
+    )
+    again = undo(web_ui, 2, "too fast", ADMIN)
     assert (again["id"], again["reason"], again["status"]) == (3, "undo of change 2: too fast", "applied")
     assert web_ui.redis().get(keys.config(key)) == b"100"
-    undo(web_ui, 1)
+    undo(web_ui, 1, key=ADMIN)
     assert web_ui.redis().get(keys.config(key)) is None
-    assert undo(web_ui, 4)["new_values"] == {"value": 100}
+    assert undo(web_ui, 4, key=ADMIN)["new_values"] == {"value": 100}
     assert web_ui.redis().get(keys.config(key)) == b"100"
 
 
@@ -214,3 +216,10 @@ def test_the_alerters_are_told(web_ui: WebUIUnderTest) -> None:
     undo(web_ui, 1)
     assert wait_until(lambda: subscriber.get_message(timeout=0.1), "the message")["type"] == "message"
     subscriber.close()
+
+
+def test_taking_back_a_setting_needs_as_much_as_changing_it(web_ui: WebUIUnderTest) -> None:
+    web_ui.call("PUT", "/config/moog_batch_size", {"value": 7})
+    (change,) = web_ui.call("GET", "/config-audit").json["logs"]
+    assert web_ui.call("POST", f"/config-audit/{change['id']}/undo", key=OPERATOR).status_code == 403
+    assert web_ui.call("POST", f"/config-audit/{change['id']}/undo").status_code == 201
