@@ -139,7 +139,7 @@ def test_a_broken_stack_names_each_fault_and_its_fix(stack: Stack) -> None:
     (missing,) = found["partitions"]
     assert missing.state == "failed"
     assert f"event_audit_log_{this_month}" in missing.sentence
-    assert f"create_monthly_partition('{datetime.now(UTC):%Y-%m}-01')" in (missing.fix or "")
+    assert missing.fix == "mutt-admin upkeep partitions"
     (stopped,) = found["mutt-alerter"]
     assert "it does not run" in stopped.sentence
     assert "supervisorctl -c /etc/mutt/supervisord.conf start mutt-alerter" in (stopped.fix or "")

@@ -52,8 +52,8 @@ def check_secrets(host: Host, credentials: Credentials) -> list[Finding]:
     return [ok("secrets", f"all secrets are in {where}")]
 
 
-def check_certificates(host: Host) -> list[Finding]:
-    """Whether every certificate and key that the settings name can be read, and when the certificates expire."""
+def certificate_files(host: Host) -> dict[str, Path]:
+    """The certificates that the settings name, by their setting."""
     files = {
         "SERVER_TLS_CERT_PATH": host.server.tls_cert_path,
         "SERVER_TLS_CLIENT_CA_PATH": host.server.tls_client_ca_path,
@@ -64,12 +64,17 @@ def check_certificates(host: Host) -> list[Finding]:
         "VAULT_CA_CERT_PATH": host.credentials.vault_ca_cert_path,
         "MOOG_CA_CERT_PATH": host.webhook.ca_cert_path,
     }
+    return {variable: file for variable, file in files.items() if file}
+
+
+def check_certificates(host: Host) -> list[Finding]:
+    """Whether every certificate and key that the settings name can be read, and when the certificates expire."""
     private = {
         "SERVER_TLS_KEY_PATH": host.server.tls_key_path,
         "REDIS_CLIENT_KEY_PATH": host.redis.client_key_path,
         "DB_TLS_CLIENT_KEY_PATH": host.database.tls_client_key_path,
     }
-    findings = [_certificate(variable, file) for variable, file in files.items() if file]
+    findings = [_certificate(variable, file) for variable, file in certificate_files(host).items()]
     findings += [_key(variable, file) for variable, file in private.items() if file]
     return findings or [ok("certificates", "the settings name no certificate")]
 

@@ -1,6 +1,5 @@
 """PostgreSQL: reachable, with the schema and the partitions that MUTT needs, and rules that can be used."""
 
-import re
 from collections.abc import Mapping
 
 from mutt.admin.services.checks.finding import clock, failed, ok, warning
@@ -14,10 +13,6 @@ from mutt.store.migrations import State
 from mutt.store.pool import Database
 
 CHECK = "postgresql"
-MONTHS_OF_DEFAULT_ROWS = {
-    "event_audit_log_default": "SELECT DISTINCT date_trunc('month', event_timestamp) FROM event_audit_log_default",
-    "alert_delivery_log_default": "SELECT DISTINCT date_trunc('month', attempted_at) FROM alert_delivery_log_default",
-}
 SHOWN_RULES = 5
 
 
@@ -33,7 +28,7 @@ def check_postgres(host: Host, database: Database) -> list[Finding]:
     findings = [ok(CHECK, answers), *_schema(found), clock(CHECK, "PostgreSQL", found.clock_ahead_seconds)]
     if not found.default_rows:
         return findings
-    return [*findings, *_partitions(host, found), *_default_rows(host, found.default_rows)]
+    return [*findings, *_partitions(found), *_default_rows(found.default_rows)]
 
 
 def _psql(host: Host, statement: str) -> str:
@@ -62,21 +57,18 @@ def _schema(found: Condition) -> list[Finding]:
     return [ok("schema", f"the schema is the one this program needs (version {found.migrations[-1].version})")]
 
 
-def _partitions(host: Host, found: Condition) -> list[Finding]:
+def _partitions(found: Condition) -> list[Finding]:
     if not found.missing_partitions:
         return [ok("partitions", "this month and the next one have their partitions")]
-    months = sorted({re.sub(r".*_(\d{4})(\d{2})$", r"\1-\2-01", name) for name in found.missing_partitions})
-    statements = " ".join(f"SELECT create_monthly_partition('{month}');" for month in months)
     sentence = f"partitions are missing: {', '.join(found.missing_partitions)}; their rows go to the default partition"
-    return [failed("partitions", sentence, _psql(host, statements))]
+    return [failed("partitions", sentence, "mutt-admin upkeep partitions")]
 
 
-def _default_rows(host: Host, rows: Mapping[str, int]) -> list[Finding]:
+def _default_rows(rows: Mapping[str, int]) -> list[Finding]:
     findings = []
     for partition, number in rows.items():
         if number:
-            months = _psql(host, MONTHS_OF_DEFAULT_ROWS[partition])
-            fix = f"{months}; then for each month: SELECT create_monthly_partition('YYYY-MM-01')"
+            fix = "mutt-admin upkeep default-partition"
             count = f"{number} rows" if number <= 1000 else "more than 1000 rows"
             findings.append(warning("partitions", f"{count} lie in {partition}, which is never dropped", fix))
     return findings or [ok("partitions", "the default partitions are empty")]
