@@ -159,3 +159,41 @@ def test_every_page_can_be_used_by_everybody(appliance: Appliance, browser: Brow
         complaints = browser.complaints()
         found[path] += [] if path == "/nowhere" else complaints
     assert {path: findings for path, findings in found.items() if findings} == {}
+
+
+HOSTILE = (
+    "<script>window.pwned='script'</script>",
+    "<img src=x onerror=\"window.pwned='image'\">",
+    "\"><svg onload=window.pwned='svg'>",
+    "' onmouseover='window.pwned=1' autofocus onfocus='window.pwned=2",
+    "javascript:window.pwned=3//",
+    "{{ 7*7 }}</textarea></script><script>window.pwned='closed'</script>",
+)
+
+
+def test_no_script_from_a_device_or_a_colleague_runs(appliance: Appliance, browser: Browser) -> None:
+    """Stored in every field that a source or a person can fill, and then looked at on every page."""
+    api = requests.Session()
+    api.headers["X-API-KEY"] = WEBUI_KEY
+    base = f"{appliance.admin_url}/api/v2"
+    event = ""
+    for number, line in enumerate(HOSTILE):
+        rule = {"match_type": "contains", "priority": 1, "prod_handling": "Ticket_only", "dev_handling": "Log_only"}
+        api.post(f"{base}/rules", json={**rule, "match_string": line, "team_assignment": line, "reason": line})
+        api.post(f"{base}/dev-hosts", json={"hostname": f"h{number}", "description": line, "reason": line})
+        api.post(f"{base}/teams", json={"hostname": f"h{number}", "team_assignment": line})
+        fields = {"hostname": line[:60], "source": line[:30], "vendor": line, line[:20]: line}
+        event = send(appliance, line, **fields)
+        send(appliance, f"nothing matches this, surely: {line[1:]}", **fields)
+        appliance.post([{"message": line, "hostname": line}])  # refused: a dead letter
+        appliance.redis().lpush("mutt:dlq:moog", line)
+    appliance.behave(status=422)
+    appliance.reload_rules()
+    send(appliance, f"CRITICAL {HOSTILE[0]}", hostname=HOSTILE[1][:60])
+    appliance.behave()
+    lists = [f"/dead-letters/{name}" for name in ("ingest", "alerter", "moog", "poison")]
+    search = f"/events?q={HOSTILE[1]}&hostname={HOSTILE[2]}"
+    for path in (*PAGES[:-1], *lists, f"/events/{event}", search, "/rules?q=" + HOSTILE[0]):
+        browser.open(path)
+        assert browser.driver.execute_script("return window.pwned") is None, path
+        assert browser.complaints() == [], path
