@@ -18,31 +18,22 @@ def first_match(event: Event, snapshot: Snapshot) -> CompiledRule | None:
     """The rule that decides about the event, or None when none matches."""
     message, severity = event.message, event.syslog_severity
     oid = None if event.trap_oid is None else normal_oid(event.trap_oid)
-    for rule in snapshot.rules:
-        # The cheapest conditions come first: most rules fail on the substring or the pattern.
-        if rule.syslog_severity is not None and (severity is None or severity > rule.syslog_severity):
-            continue
-        if rule.oid_prefix is not None and (oid is None or not oid.startswith(rule.oid_prefix)):
-            continue
-        if rule.substring is not None and rule.substring not in message:
-            continue
-        if rule.pattern is not None and rule.pattern.search(message) is None:
-            continue
-        return rule
-    return None
+    if snapshot.index is not None:
+        return snapshot.index.first(message, severity, oid)
+    return next((rule for rule in snapshot.rules if rule.holds(message, severity, oid)), None)
 
 
 def trace(event: Event, snapshot: Snapshot) -> list[Tried]:
     """Every rule up to and including the first match, in the order tried, each with the reason.
 
-    It asks ``first_match`` about one rule at a time, so that it cannot say anything else than the worker does.
+    Which one matches is what ``first_match`` says, so that the trace cannot say anything else than the worker does.
     """
-    tried = []
+    match, tried = first_match(event, snapshot), []
     for rule in snapshot.rules:
-        matched = first_match(event, Snapshot(rules=(rule,))) is not None
-        tried.append(Tried(rule.rule.id, matched, "all conditions hold" if matched else _why_not(event, rule)))
-        if matched:
+        if rule is match:
+            tried.append(Tried(rule.rule.id, True, "all conditions hold"))
             break
+        tried.append(Tried(rule.rule.id, False, _why_not(event, rule)))
     return tried
 
 

@@ -38,7 +38,7 @@ _DIGITS = re.compile(r"[0-9]+(?:[.,][0-9]+)*")
 _PUNCTUATION = ".,:;/-+"
 
 
-@lru_cache(maxsize=16384)
+@lru_cache(maxsize=8192)
 def _mask_token(token: str) -> str:
     if token[0] in "\"'":
         return '"*"'
@@ -53,9 +53,20 @@ def _mask_token(token: str) -> str:
     return _DIGITS.sub("<n>", token)
 
 
+def _mask_text(text: str) -> str:
+    return _TOKEN.sub(lambda match: _mask_token(match.group()), text)
+
+
+_mask_word = lru_cache(maxsize=8192)(_mask_text)
+
+
 def mask(message: str) -> str:
     """The message with its variable parts masked, on one line."""
-    return " ".join(_TOKEN.sub(lambda match: _mask_token(match.group()), message[:LOOK_AT]).split())[:512]
+    text = message[:LOOK_AT]
+    if '"' in text or "'" in text:
+        return " ".join(_mask_text(text).split())[:512]
+    # Only quoted text reaches over spaces. Without it words can be masked alone, and most have been seen before.
+    return " ".join(map(_mask_word, text.split()))[:512]
 
 
 def unhandled_pattern(source: str | None, message: str) -> str:

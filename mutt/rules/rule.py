@@ -1,10 +1,13 @@
 """A rule, and the snapshot of all rules, development hosts and teams that a decision is made with."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
 import re2
+
+from mutt.rules.index import Index
+from mutt.rules.regex import Regex
 
 MAX_PATTERN = 4096
 """Characters of a match_string; a rule longer than this is a data file, not a rule."""
@@ -106,7 +109,7 @@ class CompiledRule:
 
     rule: Rule
     substring: str | None
-    pattern: "re2._Regexp[str] | None"
+    pattern: Regex | None
     oid_prefix: str | None
     syslog_severity: int | None
 
@@ -119,10 +122,23 @@ class CompiledRule:
         return cls(
             rule,
             substring=None if is_regex else rule.match_string,
-            pattern=compile_pattern(rule.match_string) if is_regex and rule.match_string is not None else None,
+            pattern=Regex(compile_pattern(rule.match_string)) if is_regex and rule.match_string is not None else None,
             oid_prefix=None if rule.trap_oid is None else normal_oid(rule.trap_oid),
             syslog_severity=rule.syslog_severity,
         )
+
+    def holds(self, message: str, severity: int | None, oid: str | None) -> bool:
+        """Whether all conditions hold; ``oid`` is a normal one. This is what matching means: an index only saves work.
+
+        The cheapest conditions come first.
+        """
+        if self.syslog_severity is not None and (severity is None or severity > self.syslog_severity):
+            return False
+        if self.oid_prefix is not None and (oid is None or not oid.startswith(self.oid_prefix)):
+            return False
+        if self.substring is not None and self.substring not in message:
+            return False
+        return self.pattern is None or bool(self.pattern.search(message))
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,12 +147,22 @@ class Snapshot:
 
     ``rules`` are in the order they are tried. Host names in ``development_hosts`` and ``teams`` are in lower case.
     ``unusable`` are stored rules that cannot be tried, with the reason: they are skipped and reported, never fatal.
+    ``index`` finds what matches among these very rules; without one they are tried in turn, with the same result.
     """
 
     rules: tuple[CompiledRule, ...] = ()
     development_hosts: frozenset[str] = frozenset()
     teams: Mapping[str, str] = field(default_factory=dict)
     unusable: Mapping[int, str] = field(default_factory=dict)
+    index: Index | None = field(default=None, init=False, repr=False, compare=False)
+
+    def indexed(self) -> "Snapshot":
+        """The snapshot with an index, for many events. 10,000 rules take a third of a second: native threads can."""
+        with_index = replace(self)
+        # The one moment it changes, before anybody else has it. Not a parameter: replace() must not keep the index of
+        # other rules.
+        object.__setattr__(with_index, "index", Index(self.rules))
+        return with_index
 
 
 def build_snapshot(

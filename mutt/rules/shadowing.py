@@ -5,11 +5,12 @@ regex to be understood. A rule that is not reported may be hidden all the same.
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
-from mutt.rules.comparison import TextFilter
+from mutt.rules.index import asked_text
 from mutt.rules.rule import CompiledRule, Snapshot
+from mutt.rules.text_search import TextSearch
 
 _LITERAL = re.compile(r"(?:[^\\.+*?()|\[\]{}^$]|\\[!-/:-@\[-`{-~])*")
 """Characters that stand for themselves, in RE2's syntax: those that mean nothing, or punctuation with a backslash."""
@@ -28,12 +29,12 @@ class Hidden(NamedTuple):
 
 def hidden_rules(snapshot: Snapshot) -> Iterator[Hidden]:
     """The rules of the snapshot that another one hides, each with the first that does, in the order tried."""
-    fronts = TextFilter(snapshot.rules)
+    fronts = _Fronts(snapshot.rules)
     same_pattern: dict[str, list[int]] = {}
     for place, rule in enumerate(snapshot.rules):
-        near = set(fronts.places(fronts.matches("")))
+        near = set(fronts.places(""))
         for text in required_texts(rule):
-            near.update(fronts.places(fronts.matches(text)))
+            near.update(fronts.places(text))
         if rule.pattern is not None:
             near.update(same_pattern.get(rule.pattern.pattern, ()))
             same_pattern.setdefault(rule.pattern.pattern, []).append(place)
@@ -41,6 +42,20 @@ def hidden_rules(snapshot: Snapshot) -> Iterator[Hidden]:
         if front is not None:
             by = snapshot.rules[front]
             yield Hidden(rule, by, equal=covers(rule, by))
+
+
+class _Fronts:
+    """Rules that may cover another one."""
+
+    def __init__(self, rules: Sequence[CompiledRule]) -> None:
+        texts = [asked_text(rule) for rule in rules]
+        self._without_text = [place for place, text in enumerate(texts) if text is None]
+        self._places = [place for place, text in enumerate(texts) if text is not None]
+        self._search = TextSearch([text for text in texts if text is not None])
+
+    def places(self, text: str) -> list[int]:
+        """The places of the rules that ask nothing of the message, and of those that may match the text."""
+        return [*self._without_text, *(self._places[candidate] for candidate in self._search.candidates(text))]
 
 
 def covers(front: CompiledRule, behind: CompiledRule) -> bool:
@@ -66,7 +81,7 @@ def _text_covers(front: CompiledRule, behind: CompiledRule) -> bool:
             return True
         if _LOOKS_AROUND.search(front.pattern.pattern):
             return False
-        return any(front.pattern.search(text) is not None for text in required_texts(behind))
+        return any(front.pattern.search(text) for text in required_texts(behind))
     if front.substring is not None:
         return any(front.substring in text for text in required_texts(behind))
     return True

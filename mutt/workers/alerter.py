@@ -14,6 +14,7 @@ from mutt.errors import EventError, Reason
 from mutt.events import alert, dead_letter, event
 from mutt.events.admit import Limits, adopt
 from mutt.events.event import Event
+from mutt.observability import tracing
 from mutt.observability.metrics import AlerterMetrics
 from mutt.queues.backpressure import Backpressure
 from mutt.queues.reliable import Batch, ReliableQueue, Settlement
@@ -86,6 +87,7 @@ class AlerterWorker(BatchWorker):
         if not pressure.shed:
             return False
         self.alerter_metrics.shed.labels(pressure.mode).inc(max(pressure.parked, 1 if pressure.mode == "defer" else 0))
+        self.metrics.dead_letters.labels(Reason.SHED).inc(pressure.parked)
         self.pace.stopping.wait(pressure.pause_seconds)
         return True
 
@@ -93,11 +95,16 @@ class AlerterWorker(BatchWorker):
         """Decode, decide, audit; then all that follows, for SETTLE to do at once."""
         started = time.perf_counter()
         events, unreadable = self._decode(batch.messages)
-        decided = self._decide(events)
-        verdicts = self._audit(decided)
-        settlement = self._settlement(decided, verdicts, unreadable)
+        with tracing.batch(events) as trace:
+            decided = self._decide(events)
+            verdicts = self._audit(decided)
+            trace.decided(decided)
+            settlement = self._settlement(decided, verdicts, unreadable)
         self.alerter_metrics.latency.observe(time.perf_counter() - started)
         return settlement
+
+    def settled(self, settlement: Settlement) -> None:
+        self.alerter_metrics.end_to_end.observe_since(settlement.accepted_at, time.time())
 
     def _decode(self, messages: Sequence[bytes]) -> tuple[list[Event], list[bytes]]:
         """The events, and dead letters for the messages that are none."""
@@ -151,9 +158,15 @@ class AlerterWorker(BatchWorker):
                 hits[each.decision.rule_id] += 1
         settlement.push(self._alert_queue, alerts)
         settlement.push(self.queue.names.dead_letters, unreadable)
+        settlement.accepted_at = [
+            each.event.ingestion_timestamp
+            for each, verdict in zip(decided, verdicts, strict=True)
+            if verdict.fate is not Fate.REFUSED
+        ]
         settlement.hits(hits, datetime.now(UTC))
         settlement.unhandled(self._meta_alerts.counts(patterns))
         settlement.add(keys.METRICS_ALERTER_TOTAL, len(decided) + len(unreadable))
+        self.metrics.dead_letters.labels(Reason.UNREADABLE_MESSAGE).inc(len(unreadable))
         self._count(outcomes, verdicts)
         return settlement
 
@@ -162,6 +175,7 @@ class AlerterWorker(BatchWorker):
         if failed.retry_count < self._settings.max_retries:
             wait = min(2.0**failed.retry_count, LONGEST_RETRY_SECONDS)
             settlement.delay(self.queue.names.retry, [(wait, event.encode(failed))])
+            self.metrics.retries.labels(Reason.CANNOT_BE_STORED).inc()
             return
         letter = dead_letter.bury(
             event.encode(failed),
@@ -173,6 +187,7 @@ class AlerterWorker(BatchWorker):
             failed.replay_count,
         )
         settlement.push(self.queue.names.dead_letters, [letter])
+        self.metrics.dead_letters.labels(Reason.CANNOT_BE_STORED).inc()
 
     def _count(self, outcomes: "Counter[str]", verdicts: Sequence[Verdict]) -> None:
         for outcome, number in outcomes.items():

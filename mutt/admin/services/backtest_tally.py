@@ -6,9 +6,8 @@ import msgspec
 
 from mutt.admin.shapes.rules import BacktestGroup, BacktestProgress, BacktestSample
 from mutt.events.event import Event
-from mutt.rules.comparison import Comparison
-from mutt.rules.decision import Decision
-from mutt.rules.rule import Handling
+from mutt.rules.decision import Decision, decide
+from mutt.rules.rule import Handling, Snapshot
 from mutt.store.backtest import AuditedEvent
 
 GROUPS = ("newly_page", "stop_paging", "newly_forward", "stop_forwarding", "change_team", "change_handling")
@@ -18,27 +17,30 @@ SAMPLE_CHARACTERS = 500
 
 
 class Tally:
-    """Counts events; ``drafts`` are the rule ids of what is tried. Every group keeps its first ``samples`` events."""
+    """Counts what two snapshots, ``now`` and ``then``, decide about events. Every group keeps its first ``samples``.
 
-    def __init__(self, comparison: Comparison, drafts: Collection[int], samples: int) -> None:
-        self._comparison = comparison
+    ``drafts`` are the rule ids of what is tried.
+    """
+
+    def __init__(self, now: Snapshot, then: Snapshot, drafts: Collection[int], samples: int) -> None:
+        self._now, self._then = now, then
         self._drafts = drafts
         self._samples = samples
         self._counts = BacktestProgress(done=False, events=0, of=0, seconds=0)
 
     def add(self, batch: Iterable[AuditedEvent]) -> None:
         """Judges a batch of events. It is all computation: a native thread is the place for it."""
-        decide, counts, drafts, page = self._comparison.decide, self._counts, self._drafts, Handling.PAGE_AND_TICKET
+        counts, drafts, page = self._counts, self._drafts, Handling.PAGE_AND_TICKET
         for at, _id, correlation_id, hostname, message, severity, trap_oid in batch:
             event = Event("", correlation_id, at, at, hostname, message, None, severity, trap_oid)
-            now, then = decide(event)
+            now, then = decide(event, self._now), decide(event, self._then)
             counts.events += 1
             counts.pages_now += now.handling is page
             counts.pages_then += then.handling is page
             counts.forwards_now += now.forward
             counts.forwards_then += then.forward
             counts.matched += then.rule_id in drafts
-            if now is then or (now.handling is then.handling and now.team == then.team):
+            if now.handling is then.handling and now.team == then.team:
                 counts.unchanged += 1
             else:
                 self._sort(event, now, then)

@@ -14,7 +14,6 @@ from mutt.admin.services.rule_tests import DRAFT_ID, with_draft
 from mutt.admin.services.rule_values import demand_valid, judged, values_of
 from mutt.admin.shapes.rules import BacktestProgress, BacktestRequest, RuleDraft
 from mutt.errors import Reason, RequestError
-from mutt.rules.comparison import Comparison
 from mutt.rules.rule import Rule, Snapshot, build_snapshot
 from mutt.store import backtest
 from mutt.store.pool import Database
@@ -72,8 +71,8 @@ class Backtests:
             begun = reported = time.monotonic()
             counted = backtest.count(self._database, start, end, request.most_events + 1)
             of, cut_short = min(counted, request.most_events), counted > request.most_events
-            comparison = self._threads.apply(Comparison, (trial.now, trial.then))
-            tally = Tally(comparison, trial.drafts, request.samples)
+            now, then = (self._threads.apply(each.indexed) for each in (trial.now, trial.then))
+            tally = Tally(now, then, trial.drafts, request.samples)
             yield tally.progress(of, time.monotonic() - begun, cut_short, done=False)
             for batch in backtest.batches(self._database, start, end, of, BATCH):
                 self._threads.apply(tally.add, (batch,))

@@ -1,6 +1,6 @@
 """Rules as code: the whole rule set as a document, and a document made the rule set, in one transaction."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from functools import partial
 from typing import Any, NamedTuple
@@ -20,8 +20,7 @@ from mutt.admin.services.rules import TABLE
 from mutt.admin.shapes.rules import ExportFilter, FailedExample, Plan, PlanRequest, RuleExample
 from mutt.errors import EventError, Reason, RequestError
 from mutt.rules.decision import decide
-from mutt.rules.rule import build_snapshot
-from mutt.rules.shortlist import Shortlist
+from mutt.rules.rule import Rule, Snapshot, build_snapshot
 from mutt.store import rules
 from mutt.store.changes import Change, record_many
 from mutt.store.connections import Connection
@@ -111,26 +110,27 @@ class RuleSets:
         plan = shown(comparison, plan_etag(request, stored))
         active = [judged(rule_id, values) for rule_id, values in comparison.outcome() if values.is_active]
         if any(document.examples for document in request.rules):
-            shortlist = Shortlist(build_snapshot(active, hosts, teams))
-            plan.failed_examples = [*self._failed(request, comparison, shortlist)]
+            # Thousands of rules take a while to compile; the other requests must not wait for it.
+            snapshot = gevent.get_hub().threadpool.apply(_compiled, (active, hosts, teams))
+            plan.failed_examples = [*self._failed(request, comparison, snapshot)]
         return Prepared(plan, comparison, stored)
 
-    def _failed(self, request: PlanRequest, comparison: Comparison, shortlist: Shortlist) -> Iterator[FailedExample]:
+    def _failed(self, request: PlanRequest, comparison: Comparison, snapshot: Snapshot) -> Iterator[FailedExample]:
         """The examples that do not come out as they say. Those of an inactive rule are not tried."""
         for index, (document, step) in enumerate(zip(request.rules, comparison.documents, strict=True)):
             for number, example in enumerate(document.examples if document.is_active else ()):
-                if sentence := self._problem(example, step.rule_id, shortlist):
+                if sentence := self._problem(example, step.rule_id, snapshot):
                     yield FailedExample(index=index, example=number, sentence=sentence)
                 # There may be thousands, and others have requests too.
                 gevent.sleep(0)
 
-    def _problem(self, example: RuleExample, rule_id: int, shortlist: Shortlist) -> str | None:
+    def _problem(self, example: RuleExample, rule_id: int, snapshot: Snapshot) -> str | None:
         given = {"timestamp": datetime.now(UTC), "hostname": EXAMPLE_HOSTNAME, **example.event}
         try:
             event = self._admission.admit(given)
         except EventError as error:
             return f"ingest would not take the event: {error}"
-        decision = decide(event, shortlist.snapshot_for(event))
+        decision = decide(event, snapshot)
         by = "no rule" if decision.rule_id is None else _called(decision.rule_id)
         if example.match and decision.rule_id != rule_id:
             return f"this rule should decide, but {by} does"
@@ -141,6 +141,10 @@ class RuleSets:
         if example.team is not None and example.team != decision.team:
             return f"the team should be {example.team}, but it is {decision.team or 'none'}"
         return None
+
+
+def _compiled(active: Iterable[Rule], hosts: Iterable[str], teams: Mapping[str, str]) -> Snapshot:
+    return build_snapshot(active, hosts, teams).indexed()
 
 
 def _called(rule_id: int) -> str:
