@@ -49,6 +49,9 @@ class JourneyReader:
             raise RequestError(Reason.NOT_FOUND, 404, f"{correlation_id!r} is no UUID", field="correlation_id")
         trace = journeys.of(self._database, wanted)
         in_redis = self._look(wanted, trace)
+        if not _all_ended(trace):
+            # A step stands in PostgreSQL before Redis shows what came of it; what was read first may be older.
+            trace = journeys.of(self._database, wanted)
         found = list(_journeys(trace, in_redis))
         if not found:
             raise _nothing_known(wanted, in_redis)
