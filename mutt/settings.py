@@ -21,13 +21,12 @@ DEFAULT_ENV_FILE = Path("/etc/mutt/mutt.env")
 
 OWNED_PREFIXES = (
     "ALERT_QUEUE_", "ALERTER_", "AUDIT_LOG_", "BRPOPLPUSH_", "CACHE_", "DB_", "DYNAMIC_CONFIG_", "HEALTH_PORT_",
-    "INGEST_", "LOG_", "MAX_INGEST_", "METRICS_", "MOOG_", "MUTT_", "POD_NAME", "PROMETHEUS_URL", "REDIS_",
-    "REMEDIATION_", "REQUIRED_MESSAGE_", "RETENTION_", "SERVER_", "UNHANDLED_", "VAULT_", "WEBUI_",
+    "INGEST_", "LOG_", "MAX_INGEST_", "METRICS_", "MOOG_", "MUTT_", "OTEL_ENABLE", "OTEL_EXPORTER_OTLP_END",
+    "OTEL_TRACES_SAMPLER_A", "POD_NAME", "PROMETHEUS_URL", "REDIS_", "REMEDIATION_", "REQUIRED_MESSAGE_",
+    "RETENTION_", "SERVER_", "UNHANDLED_", "VAULT_", "WEBUI_",
 )  # fmt: skip
-"""A variable in mutt.env that starts so and that nobody knows is a typing mistake."""
-
-NOT_USED_YET = ("OTEL_ENABLED", "OTEL_EXPORTER_OTLP_ENDPOINT")
-"""Variables of the specification that this release accepts and does not use."""
+"""A variable in mutt.env that starts so and that nobody knows is a typing mistake. OpenTelemetry has more variables
+that start with OTEL_ than we read; those are none of our business."""
 
 Parser = Callable[[str], Any]
 
@@ -169,6 +168,25 @@ class GeneralSettings:
     @property
     def pod(self) -> str:
         return self.pod_name or socket.gethostname()
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class TracingSettings:
+    """Traces: OpenTelemetry"""
+
+    enabled: bool = option(
+        "OTEL_ENABLED", False, "Send spans of ingest, alerter and forwarder to an OpenTelemetry collector.", boolean
+    )
+    endpoint: str = option(
+        "OTEL_EXPORTER_OTLP_ENDPOINT", "",
+        "The collector's base URL for OTLP over HTTP, below which is /v1/traces; http://localhost:4318 when empty.",
+        optional_http_url,
+    )  # fmt: skip
+    sampled_share: float = option(
+        "OTEL_TRACES_SAMPLER_ARG", 1.0,
+        "Share of the traces that begin at MUTT that are recorded. A traceparent of the source decides for itself.",
+        number(0, 1),
+    )  # fmt: skip
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -606,6 +624,7 @@ class Host:
 @dataclasses.dataclass(frozen=True, slots=True)
 class Ingestor:
     general: GeneralSettings
+    tracing: TracingSettings
     credentials: CredentialSettings
     redis: RedisSettings
     server: ServerSettings
@@ -628,6 +647,7 @@ class WebUI:
 @dataclasses.dataclass(frozen=True, slots=True)
 class Alerter:
     general: GeneralSettings
+    tracing: TracingSettings
     credentials: CredentialSettings
     redis: RedisSettings
     database: DatabaseSettings
@@ -639,6 +659,7 @@ class Alerter:
 @dataclasses.dataclass(frozen=True, slots=True)
 class Forwarder:
     general: GeneralSettings
+    tracing: TracingSettings
     credentials: CredentialSettings
     redis: RedisSettings
     database: DatabaseSettings
@@ -681,9 +702,9 @@ class Upkeep:
 
 
 GROUPS: tuple[type, ...] = (
-    GeneralSettings, CredentialSettings, RedisSettings, DatabaseSettings, ServerSettings, MonitoringSettings,
-    QueueSettings, IngestSettings, AlerterSettings, ForwarderSettings, WebhookSettings, RemediationSettings,
-    WebUISettings, MaintenanceSettings,
+    GeneralSettings, TracingSettings, CredentialSettings, RedisSettings, DatabaseSettings, ServerSettings,
+    MonitoringSettings, QueueSettings, IngestSettings, AlerterSettings, ForwarderSettings, WebhookSettings,
+    RemediationSettings, WebUISettings, MaintenanceSettings,
 )  # fmt: skip
 
 Program = TypeVar("Program", Ingestor, WebUI, Alerter, Forwarder, Remediation, Admin, Upkeep)
@@ -807,7 +828,7 @@ def _read_group(group_type: Any, values: Mapping[str, str]) -> tuple[Any, list[s
 
 def _unknown_variables(from_file: Mapping[str, str], environ: Mapping[str, str], file: Path) -> list[str]:
     """Typing mistakes. The environment belongs to others too, so there only a near miss is reported."""
-    known = [*known_variables(), *NOT_USED_YET, "MUTT_ENV_FILE", "MUTT_BIN"]
+    known = [*known_variables(), "MUTT_ENV_FILE", "MUTT_BIN"]
     problems = []
     for variable in sorted({*from_file, *environ}):
         if variable in known or not variable.startswith(OWNED_PREFIXES):
@@ -825,4 +846,6 @@ def shown(variable: str, value: str) -> str:
     """The value as an error may show it: what might be a secret is not repeated."""
     if re.search(r"PASS|KEY|SECRET|TOKEN", variable) and not variable.endswith(("_PATH", "_FILE", "_LIMIT_KEY")):
         return "(not shown)"
+    # A URL may hold a password before its @ and a token behind its question mark.
+    value = re.sub(r"//[^/\s]*@", "//(not shown)@", re.sub(r"\?.*", "?(not shown)", value, flags=re.DOTALL))
     return repr(value if len(value) <= 80 else value[:77] + "...")

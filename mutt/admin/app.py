@@ -6,6 +6,7 @@ from typing import Any
 import falcon
 from prometheus_client import REGISTRY, CollectorRegistry
 
+from mutt.admin import sampling as upkeep_sampling
 from mutt.admin.access import Access
 from mutt.admin.idempotency import IdempotentAnswers
 from mutt.admin.openapi import document
@@ -21,7 +22,7 @@ from mutt.redisdb.dynamic_config import start_dynamic_config
 from mutt.settings import WebUI
 from mutt.store.pool import Database
 from mutt.store.timing import operations as statements
-from mutt.web import health, problems
+from mutt.web import health, problems, sampling
 from mutt.web.monitoring import DocumentResource, HealthResource, MetricsResource
 from mutt.web.throttle import WrongKeys
 
@@ -36,6 +37,15 @@ def create_app(settings: WebUI, registry: CollectorRegistry = REGISTRY) -> Any:
     client = connect(settings.redis, credentials, SERVICE)
     database = Database(settings.database, credentials, SERVICE, observe=metrics.observe_query)
     dynamic = start_dynamic_config(client, settings.general)
+    sampling.keep(
+        sampling.of_secrets(metrics, credentials),
+        sampling.of_pool(metrics.pool_in_use, metrics.pool_max, database),
+    )
+    sampling.keep(
+        upkeep_sampling.of_partitions(metrics, database),
+        upkeep_sampling.of_certificates(metrics, settings.host),
+        seconds=upkeep_sampling.SECONDS,
+    )
     services = make_services(settings, credentials, client, database, dynamic, metrics)
     sessions = Sessions(credentials, secure=settings.server.tls_cert_path is not None)
     access = Access(credentials, sessions, WrongKeys())

@@ -18,6 +18,7 @@ from mutt.admin.operation import Call, Operation
 from mutt.admin.shapes.common import Page
 from mutt.admin.yaml_documents import read_yaml
 from mutt.errors import DataError, OutageError, Reason, RequestError
+from mutt.observability import logs
 from mutt.observability.metrics import WebUIMetrics
 from mutt.web import problems
 
@@ -62,7 +63,8 @@ class Router:
         correlation_id = _correlation_id(req)
         _announce(resp, version, operation, correlation_id)
         try:
-            self._answer(operation, req, resp, path, correlation_id)
+            with logs.correlation(correlation_id):
+                self._answer(operation, req, resp, path, correlation_id)
         except RequestError as refusal:
             problems.write(resp, refusal)
         except OutageError as outage:

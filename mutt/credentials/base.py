@@ -98,6 +98,10 @@ class Credentials(ABC):
         """How long ago the secrets were read, or seen to be unchanged; None when they never were."""
         return None if self._confirmed_at is None else self._clock() - self._confirmed_at
 
+    def next_check_seconds(self) -> float:
+        """How long until the keeper reads the secrets the next time, if nobody asks for it sooner."""
+        return self._pause_seconds()
+
     @abstractmethod
     def _read(self) -> None:
         """Hands what it reads to ``_take``. Raises CredentialsError, before or after it, to be retried."""

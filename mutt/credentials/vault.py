@@ -93,6 +93,9 @@ class VaultCredentials(Credentials):
         self._where = f"Vault at {urlsplit(settings.vault_addr).netloc.rpartition('@')[2]}"
         self._client = _client(settings, request_deadline_seconds)
 
+    def next_check_seconds(self) -> float:
+        return max(self._next_try_at() - self._clock(), 0.0)
+
     def _read(self) -> None:
         try:
             seconds_left = self._seconds_left()

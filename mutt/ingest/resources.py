@@ -17,7 +17,9 @@ from mutt.events.admit import Limits, admit
 from mutt.events.decode import Unreadable, decode_body
 from mutt.events.ids import IdSource
 from mutt.ingest.body import KEPT_BYTES, read_body
+from mutt.observability import logs, tracing
 from mutt.observability.metrics import IngestorMetrics
+from mutt.observability.tracing import Trace
 from mutt.queues.intake import Intake
 from mutt.redisdb import keys
 from mutt.redisdb.tally import Tally
@@ -75,34 +77,38 @@ class IngestResource:
         )
 
     def on_post(self, req: falcon.Request, resp: falcon.Response) -> None:
-        self._answer(resp, lambda: self._ingest(req, resp))
+        request = tracing.ingest_request(req.path, req.get_header("traceparent"))
+        with logs.correlation(req.get_header("X-Correlation-ID")), request as trace:
+            self._answer(resp, trace, lambda: self._ingest(req, resp, trace))
 
-    def _ingest(self, req: falcon.Request, resp: falcon.Response) -> None:
+    def _ingest(self, req: falcon.Request, resp: falcon.Response, trace: Trace) -> None:
         self._authenticate(req)
         harvest = self._harvest(self._body(req))
         if harvest.single and harvest.rejected:
             # A lone bad event is not queued anywhere: its sender is told at once.
             error = harvest.rejected[0].error
             raise RequestError(error.reason, 400, str(error))
-        self._push(harvest, strict=False)
+        self._push(harvest, trace, strict=False)
         self._accept(resp, harvest)
 
-    def _answer(self, resp: falcon.Response, ingest: Callable[[], None]) -> None:
+    def _answer(self, resp: falcon.Response, trace: Trace, ingest: Callable[[], None]) -> None:
         """Runs ``ingest`` and turns every refusal into its answer and its metric."""
         started = time.perf_counter()
         try:
             ingest()
         except RequestError as refusal:
-            self._refuse(resp, refusal)
+            self._refuse(resp, trace, refusal)
         except OutageError as outage:
-            self._refuse(resp, RequestError(outage.reason, _TOLD_TO_WAIT, str(outage)))
+            self._refuse(resp, trace, RequestError(outage.reason, _TOLD_TO_WAIT, str(outage)))
         else:
+            trace.answered(202, "")
             self._metrics.requests.labels("success", "").inc()
             self._tally.add(keys.SLO_INGEST_GOOD)
         self._tally.add(keys.SLO_INGEST_TOTAL)
         self._metrics.latency.observe(time.perf_counter() - started)
 
-    def _refuse(self, resp: falcon.Response, refusal: RequestError) -> None:
+    def _refuse(self, resp: falcon.Response, trace: Trace, refusal: RequestError) -> None:
+        trace.answered(refusal.status, refusal.reason)
         self._metrics.requests.labels("fail", refusal.reason).inc()
         problems.write(resp, refusal)
 
@@ -134,9 +140,12 @@ class IngestResource:
                 rejected.append(Rejected(index, item, error))
         return Harvest(events, rejected, items.single)
 
-    def _push(self, harvest: Harvest, strict: bool) -> None:
+    def _push(self, harvest: Harvest, trace: Trace, strict: bool) -> None:
+        trace.carry(harvest.events)
         if not harvest.events and not harvest.rejected:
             return
+        if harvest.single and harvest.events:
+            logs.correlate(harvest.events[0].correlation_id)
         letters = [self._letter(each) for each in harvest.rejected]
         depth = self._intake.push([event.encode(each) for each in harvest.events], letters, strict)
         self._metrics.queue_depth.set(depth)
@@ -170,7 +179,7 @@ class RelayResource(IngestResource):
     somebody mends the key.
     """
 
-    def _ingest(self, req: falcon.Request, resp: falcon.Response) -> None:
+    def _ingest(self, req: falcon.Request, resp: falcon.Response, trace: Trace) -> None:
         self._authenticate(req)
         try:
             harvest = self._harvest(self._body(req))
@@ -179,16 +188,16 @@ class RelayResource(IngestResource):
                 raise  # Half a body is not worth keeping: the relay still has the whole.
             unreadable = Unreadable(refusal.content.decode("utf-8", "replace"), str(refusal))
             harvest = Harvest([], [Rejected(0, unreadable, EventError(refusal.reason, str(refusal)))], single=False)
-        self._push(harvest, strict=True)
+        self._push(harvest, trace, strict=True)
         self._accept(resp, harvest)
 
-    def _refuse(self, resp: falcon.Response, refusal: RequestError) -> None:
+    def _refuse(self, resp: falcon.Response, trace: Trace, refusal: RequestError) -> None:
         if refusal.reason in (Reason.UNAUTHORIZED, Reason.TOO_MANY_WRONG_KEYS):
             self._tally.add(keys.WRONG_RELAY_KEYS)
         if refusal.status != _TOLD_TO_WAIT:
             sentence = f"{refusal} (answered 503 so that the relay keeps its messages)"
             refusal = RequestError(refusal.reason, _TOLD_TO_WAIT, sentence)
-        super()._refuse(resp, refusal)
+        super()._refuse(resp, trace, refusal)
 
 
 def item_text(item: Any) -> bytes:

@@ -5,9 +5,11 @@ import contextlib
 import email.utils
 import re
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
+from types import MappingProxyType
 
 import gevent
 import requests
@@ -67,9 +69,9 @@ class WebhookClient:
         """The token that belongs into the envelope, when MOOG_AUTH says so. Raises CredentialsError."""
         return self._credentials.get("MOOG_API_KEY") if self._auth == "body" else None
 
-    def post(self, body: bytes) -> Answer:
+    def post(self, body: bytes, more_headers: Mapping[str, str] = MappingProxyType({})) -> Answer:
         """Sends one request. Never raises for what the receiver does; raises CredentialsError without secrets."""
-        headers = {"Content-Type": "application/json", "User-Agent": "MUTT/2.5", **self._auth_headers()}
+        headers = {"Content-Type": "application/json", "User-Agent": "MUTT/2.5", **more_headers, **self._auth_headers()}
         started = time.monotonic()
         status, trouble, hold = self._send(body, headers)
         latency = time.monotonic() - started

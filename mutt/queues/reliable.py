@@ -73,8 +73,12 @@ class Batch:
 
 @dataclass(slots=True)
 class Settlement:
-    """What follows from a batch, done together with ending it: all of it or nothing."""
+    """What follows from a batch, done together with ending it: all of it or nothing.
 
+    ``accepted_at`` is not part of that: when the events that are done with then were accepted, for the metrics.
+    """
+
+    accepted_at: Sequence[datetime] = ()
     _keys: dict[str, int] = field(default_factory=dict)
     _steps: list[Any] = field(default_factory=list)
 
@@ -231,11 +235,15 @@ class ReliableQueue:
         settlement.give_back(self.names.queue, batch.messages)
         return self.settle(batch, settlement)
 
-    def abandon(self, batch: Batch) -> None:
-        """Gives the batch back as if we had died over it: its messages' returns are counted. Raises OutageError."""
+    def abandon(self, batch: Batch) -> int:
+        """Gives the batch back as if we had died over it: its messages' returns are counted. Raises OutageError.
+
+        Returns how many of them came back so often that they were buried.
+        """
         # The name of a heartbeat that nobody has: our own lives on, and the janitor would leave the batch to us.
-        self.give_back_if_dead(self._processing(batch.id), self.heartbeat_key + ":none")
+        _, buried = self.give_back_if_dead(self._processing(batch.id), self.heartbeat_key + ":none")
         self._in_hand.discard(batch.id)
+        return buried
 
     def give_back_if_dead(self, batch_key: str, heartbeat_key: str) -> tuple[int, int]:
         """JANITOR: (messages given back, messages buried); none while the heartbeat lives. Raises OutageError."""

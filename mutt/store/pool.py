@@ -61,6 +61,7 @@ class Database:
         self._keep = settings.pool_min_connections
         self._schema_is_known = not schema_check
         self._closed = False
+        self.connections_max = settings.pool_max_connections
         # The number of threads is the number of connections: a greenlet that is killed while it waits leaves its
         # thread and its connection at work, and the next one must not add to them.
         self._threads = ThreadPool(settings.pool_max_connections)
@@ -86,6 +87,10 @@ class Database:
         if error is not None:
             raise error
         return result  # type: ignore[no-any-return] # apply() is not generic
+
+    @property
+    def connections_in_use(self) -> int:
+        return self.connections_max - int(self._permits.counter)
 
     def ping(self) -> None:
         """Returns when PostgreSQL answers and has the schema this program knows. Raises OutageError."""

@@ -4,7 +4,7 @@ import importlib
 from collections.abc import Callable
 from typing import Any, TypeVar
 
-from mutt.observability import logs, multiprocess
+from mutt.observability import logs, multiprocess, tracing
 from mutt.settings import Ingestor, WebUI, load_or_exit
 
 HttpProgram = TypeVar("HttpProgram", Ingestor, WebUI)
@@ -24,6 +24,7 @@ def serve(
     from mutt.web.server import Server
 
     def make_app() -> Any:
+        tracing.import_redis_alone()
         # Imported in the worker, after gunicorn patched it: the master must not hold unpatched sockets and locks.
         return importlib.import_module(app_module).create_app(settings)
 

@@ -12,6 +12,8 @@ from typing import Any
 import gevent
 from gunicorn.workers.ggevent import GeventWorker
 
+from mutt.observability import logs
+
 FLUSH_BYTES = 64 * 1024
 
 HEAD_SECONDS = 10.0
@@ -94,6 +96,10 @@ class ApplianceWorker(GeventWorker):  # type: ignore[misc]
         super().__init__(*args, **kwargs)
         self._clients: dict[gevent.Greenlet, ClientSocket] = {}
         self._waiting: set[gevent.Greenlet] = set()
+
+    def patch(self) -> None:
+        super().patch()
+        logs.catch_greenlets()
 
     def handle(self, listener: Any, client: Any, addr: Any) -> None:
         connection = gevent.getcurrent()

@@ -38,8 +38,9 @@ def remediation() -> None:
 def run_parent(name: str) -> int:
     """Runs a program until it is told to stop; returns its exit code."""
     settings = load_or_exit(PROGRAMS[name].settings)
-    from mutt.observability import logs, multiprocess
+    from mutt.observability import logs, multiprocess, tracing
 
+    tracing.import_redis_alone()
     logs.configure(settings.general, name)
     multiprocess.prepare_dir(settings.general.run_dir, name)
     code: int = getattr(importlib.import_module("mutt.workers.parents"), PROGRAMS[name].run_parent)(settings)
@@ -49,8 +50,9 @@ def run_parent(name: str) -> int:
 def run_child(name: str, status_fd: int | None) -> None:
     """Runs one worker process of a program until it is told to stop."""
     settings = load_or_exit(PROGRAMS[name].settings)
-    from mutt.observability import logs
+    from mutt.observability import logs, tracing
 
+    tracing.import_redis_alone()
     logs.configure(settings.general, name)
     getattr(importlib.import_module("mutt.workers.wiring"), PROGRAMS[name].run_child)(settings, status_fd)
 

@@ -8,7 +8,8 @@ import gevent
 import structlog
 from gevent.lock import BoundedSemaphore
 
-from mutt.observability.metrics import WorkerMetrics
+from mutt.errors import Reason
+from mutt.observability.metrics import AlerterMetrics, ForwarderMetrics
 from mutt.queues.reliable import Batch, ReliableQueue, Settled, Settlement
 from mutt.workers.lifecycle import Pace, StoppingError
 
@@ -22,7 +23,12 @@ class BatchWorker(ABC):
     """Lanes that claim, process and settle batches of one queue; one lane claims while others process."""
 
     def __init__(
-        self, queue: ReliableQueue, pace: Pace, metrics: WorkerMetrics, lanes: int, wait_seconds: float
+        self,
+        queue: ReliableQueue,
+        pace: Pace,
+        metrics: AlerterMetrics | ForwarderMetrics,
+        lanes: int,
+        wait_seconds: float,
     ) -> None:
         self.queue = queue
         self.queues: Sequence[ReliableQueue] = (queue,)
@@ -54,7 +60,7 @@ class BatchWorker(ABC):
         """One lane."""
         while not self.pace.stopping.is_set():
             if batch := self.claim():
-                with self.pace.in_hand():
+                with self.pace.in_hand(), self._counted_in_hand(len(batch.messages)):
                     self.work_on(batch)
 
     def claim(self) -> Batch | None:
@@ -76,7 +82,7 @@ class BatchWorker(ABC):
             # The only broad except: whatever is wrong with these messages must not stop the others. They go back and
             # their returns are counted, so that the guilty one ends as a dead letter.
             log.exception("failed; the batch goes back to the queue", messages=len(batch.messages))
-            self._give_back(lambda: self.queue.abandon(batch))
+            self._give_back(lambda: self._abandon(batch))
             gevent.sleep(0.1)
 
     def settle(self, batch: Batch, settlement: Settlement) -> None:
@@ -84,6 +90,11 @@ class BatchWorker(ABC):
         if outcome is Settled.FENCED:
             self.metrics.fenced.inc()
             log.warning("fenced: the batch was given back while it was in hand", messages=len(batch.messages))
+        else:
+            self.settled(settlement)
+
+    def settled(self, settlement: Settlement) -> None:
+        """Told of every batch that was settled by us."""
 
     def claim_messages(self, most: int) -> Batch:
         """Up to ``most`` messages, through outages: asked again after a lost reply it is the same batch."""
@@ -114,6 +125,17 @@ class BatchWorker(ABC):
             yield
         finally:
             self.waiting.discard(greenlet)
+
+    @contextmanager
+    def _counted_in_hand(self, messages: int) -> Iterator[None]:
+        self.metrics.processing_depth.inc(messages)
+        try:
+            yield
+        finally:
+            self.metrics.processing_depth.dec(messages)
+
+    def _abandon(self, batch: Batch) -> None:
+        self.metrics.dead_letters.labels(Reason.KILLED_ITS_WORKER).inc(self.queue.abandon(batch))
 
     def _give_back(self, work: Callable[[], object]) -> None:
         """Tries until it works: while we live nobody else may touch the batch. Once we stop the janitor does it."""

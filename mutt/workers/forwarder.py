@@ -16,6 +16,7 @@ from mutt.events.alert import Alert
 from mutt.moogsoft import payload
 from mutt.moogsoft.client import Answer, Verdict, WebhookClient
 from mutt.moogsoft.permit import SLACK_SECONDS, Gate, Gatekeeper, Permit
+from mutt.observability import tracing
 from mutt.observability.metrics import ForwarderMetrics
 from mutt.queues.reliable import Batch, ReliableQueue, Settlement
 from mutt.redisdb import keys
@@ -114,6 +115,7 @@ class ForwarderWorker(BatchWorker):
                 now = datetime.now(UTC)
                 letter = dead_letter.bury(message, Reason.UNREADABLE_MESSAGE, sentence, "moog", now, 1)
                 unreadable.append(letter)
+        self.metrics.dead_letters.labels(Reason.UNREADABLE_MESSAGE).inc(len(unreadable))
         return alerts, unreadable
 
     def _deliver(self, alerts: Sequence[Alert], permit: Permit, granted_at: float) -> list[Sent]:
@@ -142,12 +144,16 @@ class ForwarderWorker(BatchWorker):
 
     def _send(self, group: Sequence[Alert], permit: Permit) -> Sent:
         body = payload.encode(list(group), self._webhook.format, self._client.auth_token())
-        answer = self._client.post(body)
+        with tracing.webhook_request(group) as trace:
+            answer = self._client.post(body, trace.headers)
+            trace.answered(answer.status, answer.reason)
         status = "success" if answer.verdict is Verdict.DELIVERED else "fail"
         self.forwarder_metrics.requests.labels(status, answer.reason).inc()
         self._tally.add(keys.SLO_MOOG_TOTAL)
         if answer.verdict is Verdict.DELIVERED:
             self._tally.add(keys.SLO_MOOG_GOOD)
+            accepted_at = [each.ingestion_timestamp for each in group]
+            self.forwarder_metrics.end_to_end.observe_since(accepted_at, time.time())
         self.forwarder_metrics.latency.observe(answer.latency_seconds)
         if answer.reason == "unauthorized":
             log.error("the webhook refuses our key: check MOOG_API_KEY and MOOG_AUTH", status=answer.status)
@@ -196,6 +202,7 @@ class ForwarderWorker(BatchWorker):
                 wait = max(backoff_seconds(item.retry_count, self._webhook), sent.answer.hold_seconds)
                 retries.append((wait, alert.encode(item)))
         settlement.delay(self.queue.names.retry, retries)
+        self.metrics.retries.labels(sent.answer.reason).inc(len(retries))
         self._bury(settlement, exhausted, Reason.RETRIES_EXHAUSTED, sent.answer.sentence)
         return len(exhausted)
 
@@ -206,6 +213,7 @@ class ForwarderWorker(BatchWorker):
             for each in alerts
         ]
         settlement.push(self.queue.names.dead_letters, letters)
+        self.metrics.dead_letters.labels(reason).inc(len(letters))
 
 
 def backoff_seconds(failures: int, settings: WebhookSettings) -> float:

@@ -12,7 +12,8 @@ import structlog
 from gevent.event import Event as Flag
 
 from mutt.credentials import Credentials
-from mutt.errors import OutageError
+from mutt.errors import OutageError, Reason
+from mutt.observability import tracing
 from mutt.observability.metrics import WorkerMetrics
 from mutt.queues import janitor, retry
 from mutt.queues.reliable import ReliableQueue
@@ -166,6 +167,7 @@ class Lifecycle:
         for queue in worker.queues:
             with contextlib.suppress(OutageError):
                 queue.forget_heartbeat()
+        tracing.stop()
         log.info("stopped")
 
     def _keep_house(self, queue: ReliableQueue) -> None:
@@ -179,6 +181,7 @@ class Lifecycle:
         swept = janitor.sweep(queue)
         if swept.returned or swept.buried:
             self._metrics.returned.inc(swept.returned)
+            self._metrics.dead_letters.labels(Reason.KILLED_ITS_WORKER).inc(swept.buried)
             log.warning("gave back what dead processes had claimed", queue=queue.names.queue, **swept._asdict())
 
     def _promote(self, queue: ReliableQueue) -> None:

@@ -18,9 +18,11 @@ import structlog
 from gevent.event import Event as Flag
 from gevent.os import tp_read
 from gevent.pywsgi import WSGIServer
+from prometheus_client.multiprocess import mark_process_dead
 
 from mutt.errors import EX_CONFIG, MuttError
 from mutt.web import health, problems
+from mutt.web.gauges import Read, refresh
 from mutt.web.health import Check
 from mutt.web.monitoring import HealthResource, MetricsResource
 
@@ -85,6 +87,8 @@ class Child:
         self.heard_at, self.state = time.monotonic(), "starting"
         listener = gevent.spawn(self._listen, reading)
         code = self._process.wait()
+        # Gauges of a process that is gone do not count any more; its counters do.
+        mark_process_dead(self._process.pid)
         listener.join(timeout=1)
         listener.kill()
         os.close(reading)
@@ -105,7 +109,7 @@ class Parent:
         workers: int,
         stop_seconds: float,
         checks: Mapping[str, Check],
-        gauges: Sequence[tuple[Any, Check]],
+        gauges: Sequence[Read],
     ) -> None:
         self._program = program
         self._stop_seconds = stop_seconds
@@ -121,7 +125,7 @@ class Parent:
         gevent.signal_handler(signal.SIGHUP, self._pass_on, signal.SIGHUP)
         servers = [
             _serve(bind_address, health_port, "/health", HealthResource(self._health)),
-            _serve(bind_address, metrics_port, "/metrics", MetricsResource(self._read_gauges)),
+            _serve(bind_address, metrics_port, "/metrics", MetricsResource(lambda: refresh(self._gauges))),
         ]
         running = [gevent.spawn(child.run) for child in self._children]
         gevent.spawn(self._stop_when_hopeless, running)
@@ -154,22 +158,6 @@ class Parent:
         if troubles:
             raise MuttError("; ".join(troubles))
         return f"{len(self._children)} working"
-
-    def _read_gauges(self) -> None:
-        """Gauges of what lies in Redis are read when they are asked for; while Redis is away they keep their value."""
-        readers = [(gauge, gevent.spawn(_read, read)) for gauge, read in self._gauges]
-        gevent.joinall([reader for _, reader in readers], timeout=health.DEADLINE_SECONDS)
-        for gauge, reader in readers:
-            if reader.value is not None:
-                gauge.set(reader.value)
-            reader.kill(block=False)
-
-
-def _read(read: Check) -> Any:
-    try:
-        return read()
-    except MuttError:
-        return None
 
 
 def _serve(address: str, port: int, path: str, resource: Any) -> WSGIServer:

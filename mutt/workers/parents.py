@@ -1,7 +1,6 @@
 """Each program's parent put together from its settings: ports, health checks and gauges."""
 
 from collections.abc import Sequence
-from typing import Any
 
 import redis
 
@@ -12,6 +11,7 @@ from mutt.redisdb.client import connect, outages
 from mutt.redisdb.dynamic_config import start_dynamic_config
 from mutt.settings import Alerter, Forwarder, Remediation
 from mutt.store.pool import Database
+from mutt.web.gauges import Read, depth, oldest_age, waiting
 from mutt.web.health import Check
 from mutt.workers.parent import Parent
 
@@ -30,8 +30,10 @@ def parent_of_alerters(settings: Alerter) -> int:
             "postgres": Database(settings.database, credentials, "mutt-alerter-health").ping,
         },
         [
-            (gauges.queue_depth, _depth(client, queues.alert_queue)),
-            (gauges.dlq_depth, _depth(client, queues.alerter_dlq)),
+            Read(gauges.queue_depth, depth(client, queues.alert_queue)),
+            Read(gauges.dlq_depth, depth(client, queues.alerter_dlq)),
+            Read(gauges.retry_depth, waiting(client, keys.retry("alerter"))),
+            Read(gauges.oldest_age, oldest_age(client, queues.ingest_queue)),
         ],
     ).run(settings.monitoring.bind_address, own.health_port, own.metrics_port)
 
@@ -50,24 +52,33 @@ def parent_of_forwarder(settings: Forwarder) -> int:
         1,
         settings.general.shutdown_timeout_seconds,
         _redis_checks(client, queues.alert_queue),
-        [(gauges.dlq_depth, _depth(client, queues.moog_dlq)), (gauges.circuit, circuit)],
+        [
+            Read(gauges.dlq_depth, depth(client, queues.moog_dlq)),
+            Read(gauges.retry_depth, waiting(client, keys.retry("moog"))),
+            Read(gauges.oldest_age, oldest_age(client, queues.alert_queue)),
+            Read(gauges.circuit, circuit),
+        ],
     ).run(settings.monitoring.bind_address, own.health_port, own.metrics_port)
 
 
 def parent_of_remediation(settings: Remediation) -> int:
     _, client = _connections(settings)
-    own, queues = settings.remediation, settings.queues
+    own, queues, gauges = settings.remediation, settings.queues, metrics.RemediationMetrics()
     dead_letters: Sequence[str] = (queues.alerter_dlq, queues.moog_dlq)
 
-    def depth() -> int:
-        return sum(_depth(client, name)() for name in dead_letters)
+    def letters() -> int:
+        return sum(int(depth(client, name)()) for name in dead_letters)
 
     return Parent(
         "mutt-remediation",
         1,
         settings.general.shutdown_timeout_seconds,
-        {**_redis_checks(client, queues.alerter_dlq), "queue_depth": depth},
-        [],
+        {**_redis_checks(client, queues.alerter_dlq), "queue_depth": letters},
+        [
+            Read(gauges.poison_depth, depth(client, keys.POISON)),
+            Read(gauges.oldest_age.labels("alerter"), oldest_age(client, queues.alerter_dlq)),
+            Read(gauges.oldest_age.labels("moog"), oldest_age(client, queues.moog_dlq)),
+        ],
     ).run(settings.monitoring.bind_address, own.health_port, own.metrics_port)
 
 
@@ -84,12 +95,4 @@ def _redis_checks(client: redis.Redis, queue: str) -> dict[str, Check]:
         with outages():
             client.ping()
 
-    return {"redis": ping, "queue_depth": _depth(client, queue)}
-
-
-def _depth(client: redis.Redis, name: str) -> Any:
-    def read() -> int:
-        with outages():
-            return int(client.llen(name))
-
-    return read
+    return {"redis": ping, "queue_depth": depth(client, queue)}

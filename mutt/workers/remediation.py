@@ -143,7 +143,8 @@ class RemediationWorker:
         except Exception:
             # As in every worker's loop: one letter must not stop the others; its returns are counted.
             log.exception("failed; the dead letters go back to their list", letters=len(batch.messages))
-            self._pace.until_possible(lambda: source.queue.abandon(batch))
+            buried = self._pace.until_possible(lambda: source.queue.abandon(batch))
+            self._metrics.dead_letters.labels(Reason.KILLED_ITS_WORKER).inc(buried)
             return
         self._pace.until_possible(lambda: source.queue.settle(batch, settlement), stop_grace_seconds=5.0)
 
@@ -162,10 +163,12 @@ class RemediationWorker:
                 waiting.append(record)
             elif message is None:
                 poison.append(dead_letter.encode(_hopeless(letter)))
+                self._metrics.dead_letters.labels(Reason.CANNOT_BE_REPLAYED).inc()
             elif letter.reason == Reason.SHED:
                 replays.append(message)
             elif dead_letter.replays_done(letter) >= self._settings.max_retries:
                 poison.append(dead_letter.encode(letter))
+                self._metrics.dead_letters.labels(Reason.RETRIES_EXHAUSTED).inc()
             elif now < dead_letter.due_at(letter, self._settings.backoff_base_seconds):
                 waiting.append(dead_letter.encode(letter))
             else:

@@ -5,7 +5,7 @@ from gevent.event import Event as Flag
 from mutt.credentials import Credentials, open_credentials
 from mutt.moogsoft.client import WebhookClient
 from mutt.moogsoft.permit import Gatekeeper
-from mutt.observability import metrics
+from mutt.observability import metrics, tracing
 from mutt.queues.backpressure import Backpressure, warn_threshold
 from mutt.queues.reliable import QueueNames, ReliableQueue
 from mutt.redisdb import keys
@@ -15,6 +15,7 @@ from mutt.redisdb.subscriber import Subscriber
 from mutt.redisdb.tally import Tally
 from mutt.settings import Alerter, Forwarder, Remediation
 from mutt.store.pool import Database
+from mutt.web import sampling
 from mutt.workers.alerter import AlerterWorker
 from mutt.workers.forwarder import ForwarderWorker
 from mutt.workers.lifecycle import Lease, Lifecycle, Pace
@@ -53,6 +54,7 @@ def dead_letter_names(source: str, dead_letters: str) -> QueueNames:
 def run_alerter(settings: Alerter, status_fd: int | None) -> None:
     credentials = _started(open_credentials(settings.credentials))
     worker_metrics, own = metrics.AlerterMetrics(), settings.alerter
+    tracing.start(settings.tracing, "mutt-alerter", settings.general.pod, worker_metrics.dropped_spans.inc)
     pace = Pace(Flag(), worker_metrics)
     client = connect(settings.redis, credentials, "mutt-alerter", own.wait_seconds)
     dynamic = start_dynamic_config(client, settings.general)
@@ -70,6 +72,11 @@ def run_alerter(settings: Alerter, status_fd: int | None) -> None:
     )
     # The empty message at every connection is the worker's own start, or a chance that a change was missed.
     Subscriber(client, {keys.RULES_UPDATES: lambda _message: rule_cache.reload()}).start()
+    sampling.keep(
+        sampling.of_secrets(worker_metrics, credentials),
+        sampling.of_pool(worker_metrics.pool_in_use, worker_metrics.pool_max, database),
+        lambda: worker_metrics.cache_age.set(rule_cache.age_seconds()),
+    )
     lease = Lease(own.heartbeat_interval_seconds, own.janitor_timeout_seconds)
     Lifecycle(pace, worker_metrics, lease, settings.general, status_fd).run(worker, credentials)
 
@@ -77,23 +84,29 @@ def run_alerter(settings: Alerter, status_fd: int | None) -> None:
 def run_forwarder(settings: Forwarder, status_fd: int | None) -> None:
     credentials = _started(open_credentials(settings.credentials))
     worker_metrics, own, webhook = metrics.ForwarderMetrics(), settings.forwarder, settings.webhook
+    tracing.start(settings.tracing, "mutt-forwarder", settings.general.pod, worker_metrics.dropped_spans.inc)
     pace = Pace(Flag(), worker_metrics)
     client = connect(settings.redis, credentials, "mutt-forwarder", own.wait_seconds)
     dynamic = start_dynamic_config(client, settings.general)
     tally = Tally(client)
     tally.start()
+    database = Database(settings.database, credentials, "mutt-forwarder", statement_timeout_seconds=2)
     gatekeeper = Gatekeeper(client, webhook, lambda: dynamic.integer("moog_rate_limit", webhook.rate_limit))
     worker = ForwarderWorker(
         ReliableQueue(client, forwarder_names(settings), settings.general.pod, own.janitor_timeout_seconds),
         gatekeeper,
         WebhookClient(webhook, credentials, own.lanes),
-        Database(settings.database, credentials, "mutt-forwarder", statement_timeout_seconds=2),
+        database,
         dynamic,
         pace,
         worker_metrics,
         own,
         webhook,
         tally,
+    )
+    sampling.keep(
+        sampling.of_secrets(worker_metrics, credentials),
+        sampling.of_pool(worker_metrics.pool_in_use, worker_metrics.pool_max, database),
     )
     lease = Lease(own.heartbeat_interval_seconds, own.janitor_timeout_seconds)
     Lifecycle(pace, worker_metrics, lease, settings.general, status_fd).run(worker, credentials)
@@ -120,6 +133,7 @@ def run_remediation(settings: Remediation, status_fd: int | None) -> None:
         worker_metrics,
         settings.remediation,
     )
+    sampling.keep(sampling.of_secrets(worker_metrics, credentials))
     lease = Lease(REMEDIATION_LEASE_SECONDS / 3, REMEDIATION_LEASE_SECONDS)
     Lifecycle(pace, worker_metrics, lease, settings.general, status_fd).run(worker, credentials)
 

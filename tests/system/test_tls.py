@@ -1,5 +1,6 @@
 """TLS on every side: sources to the ingestor, the ingestor to Redis."""
 
+import socket
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -108,3 +109,13 @@ def test_an_event_travels_over_tls_with_client_certificates(guarded: Appliance, 
         stranger.get(f"{url}/health", timeout=5)
     with pytest.raises(requests.RequestException):
         requests.get(f"{guarded.ingest_url}/health", timeout=5)
+
+    # One line for each of the two, and nothing for whoever only looks whether the port is open.
+    socket.create_connection(("127.0.0.1", guarded.ports["SERVER_PORT_INGESTOR"]), timeout=5).close()
+    wait_until(lambda: "HTTP_REQUEST" in guarded.log("mutt-ingestor"), "the line about plain HTTP")
+    log = guarded.log("mutt-ingestor")
+    failures = [line for line in log.splitlines() if "TLS handshake" in line]
+    assert len(failures) == 2
+    assert all("client=127.0.0.1" in line for line in failures)
+    assert "PEER_DID_NOT_RETURN_A_CERTIFICATE" in failures[0]
+    assert "Traceback" not in log
