@@ -4,6 +4,7 @@ import shutil
 import subprocess
 import tempfile
 from pathlib import Path
+from typing import Any
 
 import requests
 
@@ -14,21 +15,21 @@ PROGRAM = shutil.which("prometheus")
 
 
 class PrivatePrometheus:
-    """Scrapes the addresses (host:port) every 100 ms."""
+    """Scrapes the addresses (host:port) every 100 ms; or does what a whole ``configuration`` says."""
 
-    def __init__(self, *targets: str) -> None:
+    def __init__(self, *targets: str, configuration: str | None = None) -> None:
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self._folder = Path(tempfile.mkdtemp(prefix="mutt-prometheus-"))
-        self._targets = targets
+        self._configuration = configuration or (
+            "global: {scrape_interval: 100ms, scrape_timeout: 100ms}\n"
+            f"scrape_configs: [{{job_name: mutt, static_configs: [{{targets: {list(targets)}}}]}}]\n"
+        )
         self._process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
         configuration = self._folder / "prometheus.yml"
-        configuration.write_text(
-            "global: {scrape_interval: 100ms, scrape_timeout: 100ms}\n"
-            f"scrape_configs: [{{job_name: mutt, static_configs: [{{targets: {list(self._targets)}}}]}}]\n"
-        )
+        configuration.write_text(self._configuration)
         assert PROGRAM is not None
         self._process = subprocess.Popen(
             [
@@ -45,6 +46,12 @@ class PrivatePrometheus:
             return requests.get(f"{self.url}/-/ready", timeout=1).status_code == 200
         except requests.RequestException:
             return False
+
+    def api(self, path: str, **parameters: str) -> Any:
+        """The ``data`` of an answer of /api/v1."""
+        answer = requests.get(f"{self.url}/api/v1/{path}", params=parameters, timeout=10)
+        answer.raise_for_status()
+        return answer.json()["data"]
 
     def stop(self) -> None:
         if self._process:

@@ -5,10 +5,10 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-import msgspec
 import redis
 
 from mutt.admin.shapes.overview import Figures
+from mutt.events.age import age_seconds
 from mutt.redisdb import keys
 from mutt.redisdb.client import outages
 from mutt.settings import QueueSettings
@@ -64,7 +64,7 @@ class Overview:
                 "failures": int(failures or 0),
                 "opened_at": float(opened_at) if opened_at else None,
             },
-            age_seconds={name: age(record, now) for name, record in zip(lists, oldest, strict=True)},
+            age_seconds={name: _age(record, now) for name, record in zip(lists, oldest, strict=True)},
         )
 
     def _lists(self) -> dict[str, str]:
@@ -107,23 +107,6 @@ def chart(minutes: Sequence[bytes | None], now: float) -> dict[str, list[Any]]:
     return {"labels": labels, "data": data}
 
 
-class _Times(msgspec.Struct):
-    """The times of a message, whatever lies in the list: an event, an alert or a dead letter."""
-
-    ingestion_timestamp: datetime | None = None
-    failed_at: datetime | None = None
-
-
-_times = msgspec.json.Decoder(_Times)
-
-
-def age(record: bytes | None, now: float) -> float | None:
-    """Seconds since the message was accepted (or failed, for a dead letter); None when there is none to read."""
-    if record is None:
-        return None
-    try:
-        times = _times.decode(record)
-    except (msgspec.MsgspecError, UnicodeDecodeError):
-        return None
-    moment = times.failed_at or times.ingestion_timestamp
-    return None if moment is None else round(max(0.0, now - moment.timestamp()), 1)
+def _age(record: bytes | None, now: float) -> float | None:
+    age = age_seconds(record, datetime.fromtimestamp(now, UTC))
+    return None if age is None else round(age, 1)

@@ -3,14 +3,15 @@
 import time
 from collections.abc import Mapping
 from dataclasses import replace
+from datetime import UTC, datetime
 
 import redis
 
 from mutt.admin.services.checks.finding import failed, ok, warning
-from mutt.admin.services.overview import age
 from mutt.admin.shapes.overview import Finding
 from mutt.credentials import Credentials
 from mutt.errors import OutageError
+from mutt.events.age import age_seconds
 from mutt.moogsoft.client import WebhookClient
 from mutt.redisdb import keys
 from mutt.redisdb.client import outages
@@ -34,7 +35,7 @@ def check_queues(host: Host, client: redis.Redis) -> list[Finding]:
     try:
         if host.general.dynamic_config_enabled:
             dynamic.refresh()
-        now = time.time()
+        now = datetime.now(UTC)
         with outages():
             pipe = client.pipeline(transaction=False)
             for name in lists:
@@ -43,15 +44,15 @@ def check_queues(host: Host, client: redis.Redis) -> list[Finding]:
             for name in lists[:2]:
                 pipe.lindex(name, -1)
             *depths, circuit, oldest_event, oldest_alert = pipe.execute()
-        wrong_keys = sum(counted_by_hour(client, keys.WRONG_RELAY_KEYS, [hour_of(now), hour_of(now) - 1]))
+        wrong_keys = sum(counted_by_hour(client, keys.WRONG_RELAY_KEYS, [hour_of(now.timestamp()), hour_of(now) - 1]))
     except (OutageError, redis.ResponseError) as outage:
         return [warning("queues", f"the queues cannot be read: {outage}", "see the findings about Redis")]
     depth = dict(zip(lists, depths, strict=True))
     return [
         _ingest_queue(depth[queues.ingest_queue], dynamic.integer("max_ingest_queue_size", host.ingest.max_queue_size)),
         _alert_queue(depth[queues.alert_queue], dynamic),
-        _age("ingest queue", age(oldest_event, now), "mutt-alerter"),
-        _age("alert queue", age(oldest_alert, now), "mutt-forwarder"),
+        _age("ingest queue", age_seconds(oldest_event, now), "mutt-alerter"),
+        _age("alert queue", age_seconds(oldest_alert, now), "mutt-forwarder"),
         *_dead_letters(dead, depth),
         _circuit(*(value.decode() if value else "" for value in circuit)),
         _wrong_keys(wrong_keys),
