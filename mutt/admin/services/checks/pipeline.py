@@ -44,7 +44,8 @@ def check_queues(host: Host, client: redis.Redis) -> list[Finding]:
             for name in lists[:2]:
                 pipe.lindex(name, -1)
             *depths, circuit, oldest_event, oldest_alert = pipe.execute()
-        wrong_keys = sum(counted_by_hour(client, keys.WRONG_RELAY_KEYS, [hour_of(now.timestamp()), hour_of(now) - 1]))
+        hour = hour_of(now.timestamp())
+        wrong_keys = sum(counted_by_hour(client, keys.WRONG_RELAY_KEYS, [hour, hour - 1]))
     except (OutageError, redis.ResponseError) as outage:
         return [warning("queues", f"the queues cannot be read: {outage}", "see the findings about Redis")]
     depth = dict(zip(lists, depths, strict=True))
