@@ -109,8 +109,13 @@ if ! cmp -s "$work/requirements.txt" "$wheels/requirements.txt"; then
     cp "$work/requirements.txt" "$wheels/"
 fi
 pack "$work/sources/mutt-wheels.tar" "$wheels" .
-pack "$work/sources/mutt-$package_version.tar" "$here" --transform "s,^,mutt-$package_version/," \
-    LICENSE etc mutt requirements.lock rpm setup.cfg sql systemd
+cp "$here/rpm/mutt.rpmlintrc" "$work/sources/"
+parts="CHANGELOG.md LICENSE README.md docs etc mutt requirements.lock rpm setup.cfg sql systemd"
+if [ -d "$here/monitoring" ]; then
+    parts="$parts monitoring"
+fi
+# shellcheck disable=SC2086 # One word a folder.
+pack "$work/sources/mutt-$package_version.tar" "$here" --transform "s,^,mutt-$package_version/," $parts
 
 # --- build ------------------------------------------------------------------------------------------------------
 

@@ -24,6 +24,8 @@ sys.path.insert(0, site)
 # The programs start their worker processes as "python -m mutt.workers": those look here too, and not in the folder
 # they happen to be started from.
 os.environ.update(PYTHONPATH=site, PYTHONSAFEPATH="1", PYTHONNOUSERSITE="1")
+# supervisord's settings name the programs by it; supervisorctl reads them too.
+os.environ.setdefault("MUTT_BIN", os.path.join(os.path.dirname(site), "bin"))
 
 from {module} import {function}
 

@@ -21,7 +21,9 @@ COMMANDS = {
     "audit": "mutt.cli.audit", "completion": "mutt.cli.completion", "config": "mutt.cli.config", "db": "mutt.cli.db",
     "dlq": "mutt.cli.dlq", "doctor": "mutt.cli.doctor", "events": "mutt.cli.events", "hosts": "mutt.cli.inventory",
     "rsyslog-snippet": "mutt.cli.rsyslog_snippet", "rules": "mutt.cli.rules", "send-test": "mutt.cli.send_test",
-    "slo": "mutt.cli.slo", "support-bundle": "mutt.cli.support_bundle", "teams": "mutt.cli.inventory",
+    "setup": "mutt.cli.setup",
+    "slo": "mutt.cli.slo", "snmptrapd-snippet": "mutt.cli.snmptrapd_snippet",
+    "support-bundle": "mutt.cli.support_bundle", "teams": "mutt.cli.inventory",
     "top": "mutt.cli.top", "unhandled": "mutt.cli.unhandled", "upkeep": "mutt.cli.upkeep",
     "version": "mutt.cli.version",
 }  # fmt: skip

@@ -4,6 +4,7 @@
 are tested to equal what is generated, so that a new option cannot miss its documentation.
 """
 
+import inspect
 import re
 import sys
 from collections.abc import Iterator
@@ -145,7 +146,7 @@ def _options(command: click.Command, ctx: click.Context) -> list[tuple[str, str]
 
 def _paragraphs(text: str) -> Iterator[tuple[bool, str]]:
     r"""The paragraphs of a help text, and whether one is to be left as it is (click's \b)."""
-    for paragraph in re.split(r"\n\s*\n", text.strip()):
+    for paragraph in re.split(r"\n\s*\n", inspect.cleandoc(text)):
         verbatim = paragraph.startswith("\b")
         words = paragraph.removeprefix("\b").strip("\n")
         yield verbatim, words if verbatim else " ".join(words.split())

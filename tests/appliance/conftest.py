@@ -9,7 +9,10 @@ from pathlib import Path
 import pytest
 
 CHECKOUT = Path(__file__).parents[2]
-PACKED = ("LICENSE", "etc", "mutt", "requirements.lock", "rpm", "setup.cfg", "sql", "systemd")
+PACKED = (
+    "CHANGELOG.md", "LICENSE", "README.md", "docs", "etc", "monitoring", "mutt", "requirements.lock", "rpm",
+    "setup.cfg", "sql", "systemd",
+)  # fmt: skip
 EPOCH = "1700000000"
 
 
@@ -30,7 +33,7 @@ def copy_of_checkout(folder: Path) -> Path:
         source = CHECKOUT / name
         if source.is_dir():
             shutil.copytree(source, folder / name, copy_function=shutil.copy)
-        else:
+        elif source.exists():
             shutil.copy(source, folder / name)
     (folder / "var").mkdir()
     (folder / "var/wheels").symlink_to(CHECKOUT / "var/wheels")

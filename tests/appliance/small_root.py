@@ -51,11 +51,15 @@ echo '# the mail client' >%{buildroot}/etc/Muttrc
 
 
 class SmallRoot:
-    """The root folder ``path``; dnf takes packages from the folder ``repository``."""
+    """The root folder ``path``; dnf takes packages from the folder ``repository``, or as ``sources`` says."""
 
     def __init__(self, path: Path, repository: Path) -> None:
         self.path = path
-        self._repository = repository
+        self.sources = [
+            "--setopt=reposdir=/dev/null",
+            f"--repofrompath=appliance,file://{repository}",
+            "--setopt=appliance.gpgcheck=0",
+        ]
         self._environ = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "HOME": str(path.parent), "LC_ALL": "C.UTF-8"}
         # Debian's rpm keeps its database elsewhere; dnf reads this file too.
         (path.parent / ".rpmmacros").write_text("%_dbpath /var/lib/rpm\n")
@@ -95,8 +99,7 @@ class SmallRoot:
     def dnf(self, *arguments: str) -> "subprocess.CompletedProcess[str]":
         """Runs dnf on the root; its output, errors too, is in stdout."""
         command = [
-            "dnf", "-y", f"--installroot={self.path}", "--releasever=9", "--setopt=reposdir=/dev/null",
-            f"--repofrompath=appliance,file://{self._repository}", "--setopt=appliance.gpgcheck=0",
+            "dnf", "-y", f"--installroot={self.path}", "--releasever=9", *self.sources,
             "--setopt=install_weak_deps=False", "--setopt=metadata_expire=0", *arguments,
         ]  # fmt: skip
         return self._run(command)

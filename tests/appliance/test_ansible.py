@@ -7,6 +7,7 @@ from pathlib import Path
 
 import jinja2
 import pytest
+import yaml
 
 from mutt.settings import read_env_file
 from tests.appliance.conftest import CHECKOUT
@@ -62,7 +63,25 @@ def test_the_linter_has_nothing_to_say() -> None:
 
 
 @pytest.mark.skipif(not shutil.which("ansible-playbook"), reason="ansible-playbook is missing (pip install ansible)")
-def test_the_playbook_can_be_read() -> None:
-    command = ["ansible-playbook", "--syntax-check", "--inventory", "inventory.example.yml", "site.yml"]
+@pytest.mark.parametrize("playbook", ["site.yml", "rolling.yml", "clients.yml"])
+def test_a_playbook_can_be_read(playbook: str) -> None:
+    command = ["ansible-playbook", "--syntax-check", "--inventory", "inventory.example.yml", playbook]
     done = subprocess.run(command, cwd=ANSIBLE, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
+
+
+@pytest.mark.parametrize("role", ["mutt", "mutt_rsyslog", "mutt_snmptrapd"])
+def test_every_variable_of_a_role_is_described_with_its_default(role: str) -> None:
+    folder = ANSIBLE / "roles" / role
+    defaults = yaml.safe_load((folder / "defaults/main.yml").read_text())
+    options = yaml.safe_load((folder / "meta/argument_specs.yml").read_text())["argument_specs"]["main"]["options"]
+    described = {name: option["default"] for name, option in options.items() if "default" in option}
+    made = {name: value for name, value in defaults.items() if not (isinstance(value, str) and "{{" in value)}
+    assert described == made
+    assert set(defaults) | {name for name, option in options.items() if option.get("required")} == set(options)
+
+
+def test_the_role_has_the_selinux_module_of_the_package() -> None:
+    module = "mutt-rsyslog.cil"
+    in_package = (CHECKOUT / "rpm/share/selinux" / module).read_text()
+    assert (ANSIBLE / "roles/mutt_rsyslog/files" / module).read_text() == in_package

@@ -1,5 +1,6 @@
 """The RPM: what is in it, what it asks of a host, and what dnf does with it on one."""
 
+import gzip
 import hashlib
 import os
 import re
@@ -10,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from mutt.settings import known_variables
 from tests.appliance.conftest import CHECKOUT
 from tests.appliance.small_root import (
     BASE_SPEC,
@@ -99,6 +101,43 @@ class TestPackage:
         }
         bundled = set(re.findall(r"python3dist\(([^)]+)\)", "\n".join(query(package, "--provides"))))
         assert bundled <= with_licence
+        vendored = [file.name.lower() for file in (CHECKOUT / "mutt/admin/static/vendor").iterdir() if file.is_dir()]
+        assert {name.replace(".", "-") for name in vendored} <= with_licence
+
+    @pytest.mark.skipif(not shutil.which("rpmlint"), reason="rpmlint is missing (apt-get install rpmlint)")
+    def test_rpmlint_has_nothing_to_say(self, package: Path) -> None:
+        command = ["rpmlint", "--config", "rpm/rpmlint.toml", "--rpmlintrc", "rpm/mutt.rpmlintrc", str(package)]
+        done = subprocess.run(command, cwd=CHECKOUT, capture_output=True, text=True, check=False)
+        assert "0 errors, 0 warnings" in done.stdout, done.stdout + done.stderr
+
+    def test_what_belongs_to_other_programs_is_in_it(self, package: Path) -> None:
+        share = CHECKOUT / "rpm/share"
+        expected = {
+            "/usr/share/man/man1/mutt-admin.1.gz",
+            "/usr/share/man/man5/mutt.env.5.gz",
+            "/usr/share/man/man8/mutt-ingestor.8.gz",
+            "/usr/share/bash-completion/completions/mutt-admin",
+            "/usr/share/zsh/site-functions/_mutt-admin",
+            "/usr/share/fish/vendor_completions.d/mutt-admin.fish",
+            "/usr/share/doc/mutt-appliance/how-to/install-rhel.md",
+            *(f"/usr/lib/firewalld/services/{file.name}" for file in share.glob("firewalld/*")),
+            *(f"/usr/share/mutt/selinux/{file.name}" for file in share.glob("selinux/*")),
+            *(f"/usr/share/mutt/rsyslog/{file.name}" for file in share.glob("rsyslog/*")),
+            *(f"/usr/share/mutt/snmptrapd/{file.name}" for file in share.glob("snmptrapd/*")),
+            *(
+                f"/usr/share/mutt/{file.relative_to(CHECKOUT)}"
+                for file in files_under(CHECKOUT / "monitoring")
+                if "tests" not in file.relative_to(CHECKOUT).parts
+            ),
+        }
+        assert expected - set(query(package, "--list")) == set()
+
+    def test_no_file_is_one_of_the_mail_client(self, package: Path) -> None:
+        """Its own folders and files, as RHEL's package lists them."""
+        taken = re.compile(
+            r"/etc/Muttrc|/usr/bin/(mutt$|muttbug|pgp|smime)|/usr/share/doc/mutt/|/usr/share/man/man./(mutt\.1|muttrc)"
+        )
+        assert [path for path in query(package, "--list") if taken.match(path)] == []
 
     def test_scriptlets_never_migrate_or_start(self, package: Path) -> None:
         scripts = "\n".join(query(package, "--scripts"))
@@ -163,6 +202,17 @@ class TestOnAHost:
         done = root.run(f"mutt-{program}")
         assert done.returncode == 78
         assert "VAULT_ADDR is not set" in done.stdout
+
+    @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+    def test_completion_is_what_the_program_prints(self, root: SmallRoot, shell: str) -> None:
+        printed = root.run("mutt-admin", "completion", shell).stdout
+        kept = {"bash": "bash-completion/completions/mutt-admin", "zsh": "zsh/site-functions/_mutt-admin",
+                "fish": "fish/vendor_completions.d/mutt-admin.fish"}  # fmt: skip
+        assert root.file(f"/usr/share/{kept[shell]}").read_text() == printed
+
+    def test_the_manual_names_every_setting(self, root: SmallRoot) -> None:
+        page = gzip.decompress(root.file("/usr/share/man/man5/mutt.env.5.gz").read_bytes()).decode()
+        assert set(re.findall(r"^\.B ([A-Z_0-9]+)$", page, re.MULTILINE)) == set(known_variables())
 
     def test_migrations_are_found(self, root: SmallRoot) -> None:
         code = "from mutt.store.migrations import known; print(len(known()))"

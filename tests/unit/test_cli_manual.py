@@ -10,7 +10,9 @@ from mutt.cli.exits import CliError
 from mutt.cli.main import main
 from mutt.cli.manual import as_markdown, as_roff, walk
 from mutt.cli.options import Moment
-from mutt.cli.rsyslog_snippet import parse_version, snippet
+from mutt.cli.relay import Relay, parse_version
+from mutt.cli.rsyslog_snippet import configuration, snippet
+from mutt.cli.snmptrapd_snippet import daemon_part, relay_part
 
 ROOT = Path(__file__).parents[2]
 
@@ -83,7 +85,7 @@ def test_the_snippet_suits_the_version(version: str, lists_codes: bool) -> None:
     for part in (
         'server="mutt.example.net" serverport="8080" usehttps="off"', 'restpath="api/v2/ingest/rsyslog"', 'batch="off"',
         "`cat /etc/rsyslog.d/mutt.key`", 'action.resumeRetryCount="-1"', 'queue.type="LinkedList"',
-        'queue.saveOnShutdown="on"', 'queue.dequeueBatchSize="16"',
+        'queue.saveOnShutdown="on"', 'queue.size="100000"', 'queue.dequeueBatchSize="1"', "set $!mutt_id = $uuid",
     ):  # fmt: skip
         assert part in text
     assert "retry.ruleset" not in text
@@ -93,6 +95,24 @@ def test_the_snippet_knows_tls() -> None:
     text = snippet((8, 2102), "https://mutt", "/k")
     assert 'serverport="443" usehttps="on"' in text
     assert "SELinux" not in text
+    assert "tls." not in text
+    text = configuration(Relay((8, 2102), "https://mutt", "/k", "/ca.pem", "/c.pem", "/c.key"))
+    assert 'tls.cacert="/ca.pem" tls.mycert="/c.pem" tls.myprivkey="/c.key"' in text
+
+
+@pytest.mark.parametrize(
+    "relay",
+    [
+        Relay((8, 2102), "https://mutt", "/k", "ca.pem"),
+        Relay((8, 2102), "https://mutt", "/k", None, "/c.pem"),
+        Relay((8, 2102), "http://mutt", "/k", "/ca.pem"),
+    ],
+    ids=["relative", "no-key", "no-tls"],
+)
+def test_certificates_that_cannot_be_meant(relay: Relay) -> None:
+    for make in (configuration, relay_part):
+        with pytest.raises(CliError):
+            make(relay)
 
 
 @pytest.mark.parametrize("version", ["8.24", "8.1905.0", "v7.6", "newest", ""])
@@ -106,3 +126,29 @@ def test_versions_nobody_has_tried(version: str) -> None:
 def test_a_snippet_that_rsyslog_could_not_read_is_refused(url: str, file: str) -> None:
     with pytest.raises(CliError):
         snippet((8, 2102), url, file)
+
+
+# --- snmptrapd --------------------------------------------------------------------------------------------------
+
+
+def test_all_parts_name_the_same_trap_file() -> None:
+    parts = [daemon_part("service", "/t.log"), daemon_part("logrotate", "/t.log")]
+    parts.append(relay_part(Relay((8, 2102), "http://mutt"), "/t.log"))
+    for part in parts:
+        assert "/t.log" in part
+        assert "{" not in part.split("\n")[0]
+    assert "-A -Lf /t.log" in parts[0]
+    assert "copytruncate\n" not in parts[1]
+
+
+def test_the_relay_part_needs_a_version() -> None:
+    done = CliRunner().invoke(main, ["snmptrapd-snippet", "rsyslog", "--url", "http://mutt"])
+    assert done.exit_code == 2
+    assert "--version" in done.output
+    done = CliRunner().invoke(main, ["snmptrapd-snippet", "snmptrapd.conf"])
+    assert "format2 MUTT2|%t|%s|%B|%b|%V; %v|MUTT.\\n\n" in done.output
+
+
+def test_a_trap_file_that_rsyslog_could_not_read_is_refused() -> None:
+    with pytest.raises(CliError):
+        daemon_part("service", "traps.log")

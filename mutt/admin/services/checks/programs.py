@@ -17,7 +17,7 @@ MOST_ANSWER_BYTES = 64 * 1024
 WILDCARDS = ("0.0.0.0", "::", "")  # noqa: S104 - what a program listens on, not what we do
 IN_ORDER = re.compile(r"connected|\d+ working")
 NOT_CHECKS = ("status", "timestamp", "version", "service", "queue_depth")
-CONTROL = "supervisorctl -c /etc/mutt/supervisord.conf"
+CONTROL = "/usr/lib/mutt/bin/supervisorctl -c /etc/mutt/supervisord.conf"
 
 
 class Place(NamedTuple):
