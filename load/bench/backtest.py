@@ -10,6 +10,7 @@ import random
 import re
 import secrets
 import shutil
+import signal
 import socket
 import sys
 import tempfile
@@ -184,6 +185,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m load.bench.backtest", description="How fast a backtest is.")
     parser.add_argument("--rows", type=int, default=GOAL_ROWS, help="audit rows to fill and to judge (%(default)s)")
     rows = parser.parse_args(arguments).rows
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # What was started is ended with its block.
     with private_database() as database:
         began = time.monotonic()
         database.run(lambda connection: rules.insert(connection.cursor(), sample_rules()))
