@@ -3,6 +3,7 @@
 import json
 import socket
 import subprocess
+import sys
 from collections.abc import Iterator
 from typing import Any
 
@@ -121,7 +122,7 @@ def test_no_program_loads_opentelemetry_while_traces_are_off(talkative: Applianc
 
 def run_refused(appliance: Appliance, **environ: str) -> str:
     """What a program writes that ends because of its settings."""
-    command = [str(each) for each in ("python", "-m", "mutt.workers", "mutt-forwarder")]
+    command = [sys.executable, "-m", "mutt.workers", "mutt-forwarder"]
     ended = subprocess.run(
         command, env={**appliance.environ, "PYTHONPROFILEIMPORTTIME": "", **environ}, capture_output=True, text=True,
         timeout=30, check=False,
@@ -154,7 +155,7 @@ def test_a_vault_that_refuses_us_costs_a_line_without_the_secret_id(talkative: A
         log = talkative.folder / "with-vault.log"
         with log.open("wb") as out:
             process = subprocess.Popen(
-                ["python", "-m", "mutt.workers", "mutt-alerter"], env=environ, stdout=out, stderr=out
+                [sys.executable, "-m", "mutt.workers", "mutt-alerter"], env=environ, stdout=out, stderr=out
             )
         try:
             wait_until(

@@ -237,10 +237,12 @@ def parse(words: list[str]) -> None:
         found = command.get_command(context, name)
         assert found is not None, name
         command = found
-    for each in command.params:
-        if isinstance(each.type, click.File | click.Path):
-            each.type = click.UNPROCESSED  # The file need not be there.
-    command.parse_args(click.Context(command, allow_extra_args=True, ignore_unknown_options=False), words)
+    context = click.Context(command, allow_extra_args=True, ignore_unknown_options=False)
+    with pytest.MonkeyPatch.context() as patched:
+        for each in command.params:
+            if isinstance(each.type, click.File | click.Path):
+                patched.setattr(each, "type", click.UNPROCESSED)  # The file need not be there.
+        command.parse_args(context, words)
 
 
 # --- what a form does ---------------------------------------------------------------------------------------------

@@ -164,8 +164,9 @@ def reported(client: redis.Redis, url: str) -> Objectives | None:
 
 @pytest.mark.skipif(PROGRAM is None and not os.environ.get("CI"), reason="prometheus is not installed")
 def test_figures_of_a_real_prometheus(client: redis.Redis) -> None:
-    registry = CollectorRegistry()
-    ingestor, forwarder = IngestorMetrics(registry), ForwarderMetrics(registry)
+    registry, another = CollectorRegistry(), CollectorRegistry()
+    ingestor, forwarder = IngestorMetrics(registry), ForwarderMetrics(another)
+    registry.register(forwarder.requests)
     count(client, good=0, total=1000, at=time.time())  # Our own counters say something else.
     with serving(make_wsgi_app(registry)) as target:
         prometheus = PrivatePrometheus(target.removeprefix("http://"))
