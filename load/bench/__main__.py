@@ -14,7 +14,7 @@ from pathlib import Path
 import psycopg2
 import redis
 
-from load.bench import backtests, end_to_end, ingest, limits, machine, report, workers
+from load.bench import backtests, end_to_end, ingest, limits, machine, queries, report, workers
 from load.bench.comparisons import alerta, alertmanager, rsyslog, specification
 from load.bench.effort import FULL, QUICK, Effort
 from load.bench.figures import Figure, as_text
@@ -35,6 +35,7 @@ PARTS: dict[str, Part] = {
     "alerta": alerta.measure,
     "rsyslog": rsyslog.measure,
     "backtest": backtests.measure,
+    "queries": queries.measure,
     "locust": runner.measure,
 }
 

@@ -31,6 +31,7 @@ FOR_TESTS = {
     "chromium-driver": "chromedriver",
     "prometheus": "promtool",
     "prometheus-alertmanager": "amtool",
+    "pgbouncer": "pgbouncer",
 }
 """Debian's packages for the tests, each with a program that it brings."""
 
@@ -103,11 +104,12 @@ def install_missing(python: str, log: Path) -> None:
 
 
 def install_for_tests(log: Path) -> None:
-    """Installs what only tests need: a browser and its driver, Prometheus and its alert manager. Debian only.
+    """Installs what only tests need: a browser and its driver, Prometheus, its alert manager, PgBouncer. Debian only.
 
     Elsewhere the tests that want them are skipped and say so.
     """
-    wanted = [package for package, program in FOR_TESTS.items() if shutil.which(program) is None]
+    path = f"{os.environ.get('PATH', os.defpath)}:/usr/sbin"  # Where PgBouncer is, and where users do not look.
+    wanted = [package for package, program in FOR_TESTS.items() if shutil.which(program, path=path) is None]
     if not wanted or not shutil.which("apt-get"):
         return
     what = " ".join(wanted)
@@ -117,7 +119,7 @@ def install_for_tests(log: Path) -> None:
             run_logged([*apt, "update"], log)
     with step(f"Installing {what} for the tests"), _services_stay_off(what):
         _install_or_update([*apt, "install", "-y", "--no-install-recommends"], wanted, apt, log)
-    for unit in ("prometheus.service", "prometheus-alertmanager.service"):
+    for unit in ("prometheus.service", "prometheus-alertmanager.service", "pgbouncer.service"):
         # Debian has it started at the next boot.
         _root_command(["rm", "-f", f"/etc/systemd/system/multi-user.target.wants/{unit}"], what)
 

@@ -164,6 +164,9 @@ def test_the_role_brings_the_settings_that_options_would(
 
     assert database.run(_standing) == ("UTC", "30s")
     database.close()
+    straight = Database(postgres_server.settings(name), Passwords(PASSWORD), "test", statement_timeout_seconds=0)
+    assert straight.run(_standing) == ("UTC", "0")
+    straight.close()
 
 
 def _standing(connection: Connection) -> tuple[str, str]:
