@@ -156,7 +156,7 @@ def test_the_metrics_api(appliance: Appliance) -> None:
         return dict(requests.get(url, headers={"X-API-KEY": WEBUI_KEY}, timeout=10).json())
 
     shown = wait_until(lambda: (f := figures())["counters"]["ingest_total"] >= 60 and f, "the figures", seconds=15)
-    assert shown["summary"]["eps_1m"] >= 1
+    assert 0.5 < shown["summary"]["eps_1m"] <= 1.1  # The minute may have turned in between.
     assert shown["circuit_breaker"]["moog_state"] == "CLOSED"
 
 
