@@ -39,7 +39,7 @@ SHORT = Size(
     slow_clients=200,
     failovers=1,
     control_kills=15,
-    control_pauses=6,
+    control_pauses=12,
     patience=3.0,
 )
 FULL = Size(
